@@ -1,0 +1,223 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"time"
+)
+
+// Auditor runs audits: scheduled, manual, re-audits and gates are the same
+// pipeline with another scope, other collectors and other sinks.
+type Auditor struct {
+	Collectors []Collector
+	Decider    Decider
+	Vault      Vault
+	Ledger     Ledger // nil: nothing is recorded, as in a gate
+	Sinks      []Sink
+	Exceptions []Exception
+	Entity     string
+	System     string
+	Config     string // digest of the configuration that bears on decisions
+	Library    string // vault digest of the library's tar
+	Excepted   string // vault digest of exceptions.yaml
+	Provenance Provenance
+	Parallel   int               // origins collected at once, default 4
+	TempDir    string            // where snapshots spill, default the system's
+	Now        func() time.Time  // required
+	Log        *slog.Logger      // required
+	Progress   func(event Event) // may be nil; called from many goroutines
+}
+
+// Event is a step of a run, for a person watching.
+type Event struct {
+	Stage     string // collecting, collected, deciding, recorded, delivered
+	Origin    string // collecting, collected
+	Sink      string // delivered
+	Done      int64  // resources
+	Total     int64  // resources, 0 if not known
+	Gaps      int    // collected: population gaps
+	Err       error  // collected, delivered
+	Violation int64  // deciding: failed decisions so far
+}
+
+// Ledger is the durable record of runs.
+type Ledger interface {
+	// Begin notes that an audit has started and returns its attempt. One that
+	// never completes is marked interrupted when the next begins.
+	Begin(ctx context.Context, started time.Time) (attempt string, err error)
+	// Complete records a run, all of it or nothing, and ends the attempt. Where
+	// a run of the same ID is on record that one is returned and stays as it is.
+	Complete(ctx context.Context, attempt string, rec Record) (Run, error)
+	// LastComplete returns the latest complete, unscoped, not simulated run that is not a gate's.
+	LastComplete(ctx context.Context) (run Run, ok bool, err error)
+}
+
+// Sink is where a recorded run is delivered. Deliver may be called again for the same run.
+type Sink interface {
+	Name() string
+	Deliver(ctx context.Context, rec Record) error
+}
+
+// SourceError says with which code and at which call a source could not be read.
+type SourceError struct {
+	Code      GapCode
+	Operation string
+	Err       error // must not hold a secret: it is logged
+}
+
+func (e *SourceError) Error() string { return fmt.Sprintf("%s: %v", e.Operation, e.Err) }
+
+// Unwrap gives the cause.
+func (e *SourceError) Unwrap() error { return e.Err }
+
+// Order asks for one run.
+type Order struct {
+	Trigger Trigger
+	Scope   Scope
+	At      time.Time         // the moment to judge by; zero: now for live sources, the collection for recorded ones
+	Overlay bool              // re-audit: collect Scope.Origins only, and look up the rest in the last complete run
+	Relink  map[string]string // re-audit: "control resource" → id of the decision that is judged again
+}
+
+// Run audits once: collect, decide, record, deliver. The run is returned also
+// when a sink failed; then the error is a *DeliveryError.
+func (a *Auditor) Run(ctx context.Context, o Order) (Run, error) {
+	if _, err := a.Decider.Catalog().Select(o.Scope); err != nil {
+		return Run{}, err
+	}
+	if err := a.knownOrigins(o.Scope); err != nil {
+		return Run{}, err
+	}
+	run := Run{
+		Entity: a.Entity, System: a.System, Revision: a.Decider.Catalog().Revision, Library: a.Library,
+		ConfigDigest: a.Config, Trigger: o.Trigger, Scope: o.Scope, Started: a.Now().UTC().Truncate(time.Second),
+		Exceptions: a.Excepted, Provenance: a.Provenance, Notices: []Notice{},
+	}
+	var attempt string
+	if a.Ledger != nil {
+		var err error
+		if attempt, err = a.Ledger.Begin(ctx, run.Started); err != nil {
+			return Run{}, fmt.Errorf("ledger: %w", err)
+		}
+	}
+	if err := a.collect(ctx, &run, o); err != nil {
+		return run, err
+	}
+	a.judgeBy(&run, o)
+	if err := a.decide(ctx, &run, o); err != nil {
+		return run, err
+	}
+	return a.record(ctx, attempt, run)
+}
+
+// record puts the run into the ledger and only then hands it to the sinks.
+func (a *Auditor) record(ctx context.Context, attempt string, run Run) (Run, error) {
+	run.Ended = a.Now().UTC().Truncate(time.Second)
+	rec := Record{Run: run, Catalog: a.Decider.Catalog(), Vault: a.Vault}
+	if a.Ledger != nil {
+		var err error
+		if rec.Run, err = a.Ledger.Complete(ctx, attempt, rec); err != nil {
+			return run, fmt.Errorf("ledger: recording run %s: %w", run.ID, err)
+		}
+	}
+	a.tell(Event{Stage: "recorded"})
+	var failed []error
+	for _, s := range a.Sinks {
+		err := s.Deliver(ctx, rec)
+		a.tell(Event{Stage: "delivered", Sink: s.Name(), Err: err})
+		if err != nil {
+			failed = append(failed, fmt.Errorf("sink %s: %w", s.Name(), err))
+		}
+	}
+	if len(failed) > 0 {
+		return rec.Run, &DeliveryError{Run: run.ID, Err: errors.Join(failed...)}
+	}
+	return rec.Run, nil
+}
+
+// DeliveryError says that a run is recorded, but did not reach every sink.
+type DeliveryError struct {
+	Run string
+	Err error
+}
+
+func (e *DeliveryError) Error() string {
+	return fmt.Sprintf("run %s is recorded, but not delivered everywhere: %v", e.Run, e.Err)
+}
+
+// Unwrap gives the sinks' errors.
+func (e *DeliveryError) Unwrap() error { return e.Err }
+
+func (a *Auditor) knownOrigins(s Scope) error {
+	var known []string
+	for _, c := range a.Collectors {
+		known = append(known, c.Origins()...)
+	}
+	for _, o := range s.Origins {
+		if !slices.Contains(known, o) {
+			return UnknownError{Kind: "origin", Name: o}
+		}
+	}
+	slices.Sort(known)
+	for i := 1; i < len(known); i++ {
+		if known[i] == known[i-1] {
+			return fmt.Errorf("origin %s is configured twice", known[i])
+		}
+	}
+	return nil
+}
+
+// judgeBy settles as_of, whether the run is simulated, and the run's ID's other parts.
+func (a *Auditor) judgeBy(run *Run, o Order) {
+	live, latest := false, time.Time{}
+	for _, s := range run.Snapshots {
+		live = live || !s.Recorded
+		if s.Ended.After(latest) {
+			latest = s.Ended
+		}
+	}
+	run.AsOf = run.Started
+	if !live && !latest.IsZero() {
+		run.AsOf = latest
+	}
+	if !o.At.IsZero() {
+		at := o.At.UTC().Truncate(time.Second)
+		off := at.Sub(run.AsOf).Abs()
+		run.Simulated = at.Before(latest) && live || at.Before(run.AsOf) || off > time.Hour
+		run.AsOf = at
+	}
+	if run.Simulated {
+		run.Notices = append(run.Notices, Notice{
+			Code: "simulated", Subject: "run",
+			Message: "judged as of " + Stamp(run.AsOf) + ", not when the data was collected: it is no evidence of any period",
+		})
+	}
+}
+
+// runID identifies a run by what it was given.
+func runID(r Run) (string, error) {
+	type snap struct {
+		Origin, Digest string
+		Gaps           []Gap
+	}
+	var snaps []snap
+	for _, s := range r.Snapshots {
+		snaps = append(snaps, snap{s.Origin, s.Digest, s.Gaps})
+	}
+	return DigestOf([]any{"crosscheck/run/1", r.ConfigDigest, r.Revision, snaps, Stamp(r.AsOf), r.Scope, r.Trigger, r.Exceptions})
+}
+
+func (a *Auditor) tell(e Event) {
+	if a.Progress != nil {
+		a.Progress(e)
+	}
+}
+
+func (a *Auditor) tempDir() (string, error) {
+	return os.MkdirTemp(cmp.Or(a.TempDir, os.TempDir()), "crosscheck-snapshot-")
+}

@@ -1,0 +1,245 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// staleAfter is the age from which an overlaid snapshot no longer proves an absence.
+const staleAfter = 24 * time.Hour
+
+type reading struct {
+	collector Collector
+	origin    string
+}
+
+// collect fills run.Snapshots, one for each origin, whatever happens to the sources.
+func (a *Auditor) collect(ctx context.Context, run *Run, o Order) error {
+	var todo []reading
+	for _, c := range a.Collectors {
+		for _, origin := range c.Origins() {
+			if !o.Overlay || slices.Contains(o.Scope.Origins, origin) {
+				todo = append(todo, reading{c, origin})
+			}
+		}
+	}
+	out := make([]Snapshot, len(todo))
+	notices := make([][]Notice, len(todo))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(cmp.Or(a.Parallel, 4))
+	for i, r := range todo {
+		g.Go(func() (err error) {
+			out[i], notices[i], err = a.snapshot(gctx, r, o.Scope.Resources)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, n := range notices {
+		run.Notices = append(run.Notices, n...)
+	}
+	if o.Overlay {
+		old, err := a.overlay(ctx, run, out)
+		if err != nil {
+			return err
+		}
+		out = append(out, old...)
+	}
+	slices.SortFunc(out, func(x, y Snapshot) int { return cmp.Compare(x.Origin, y.Origin) })
+	run.Snapshots = out
+	run.Status = Complete
+	for _, s := range out {
+		for _, g := range s.Gaps {
+			if g.Type == AllTypes && g.Code != Stale {
+				run.Status = Incomplete
+			}
+		}
+	}
+	return nil
+}
+
+// snapshot reads one origin. Only what crosscheck itself cannot do is an error:
+// a full disk, a cancelled run. What the source refuses is a gap.
+func (a *Auditor) snapshot(ctx context.Context, r reading, resources []string) (Snapshot, []Notice, error) {
+	dir, err := a.tempDir()
+	if err != nil {
+		return Snapshot{}, nil, fmt.Errorf("making room for the snapshot of %s: %w", r.origin, err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	a.tell(Event{Stage: "collecting", Origin: r.origin})
+	w := &counting{next: newSpill(dir, r.origin), tell: func(n int64) { a.tell(Event{Stage: "collecting", Origin: r.origin, Done: n}) }}
+	started := a.Now()
+	col, cerr := r.collector.Collect(ctx, Request{Origin: r.origin, Resources: resources}, w)
+	if err := cmp.Or(w.failed(), ctx.Err()); err != nil {
+		return Snapshot{}, nil, fmt.Errorf("collecting %s: %w", r.origin, err)
+	}
+	if cerr != nil {
+		a.Log.WarnContext(ctx, "origin could not be read", "origin", r.origin, "error", cerr.Error())
+		col.Gaps = append(col.Gaps, originGap(r.origin, cerr))
+	}
+	m, err := w.next.commit(ctx, a.Vault)
+	if err != nil {
+		return Snapshot{}, nil, err
+	}
+	s := newSnapshot(r.origin, col, m, started, a.Now())
+	a.tell(Event{Stage: "collected", Origin: r.origin, Done: s.Resources, Gaps: len(s.Gaps), Err: cerr})
+	return s, col.Notices, nil
+}
+
+func originGap(origin string, err error) Gap {
+	var se *SourceError
+	if errors.As(err, &se) {
+		return Gap{Origin: origin, Type: AllTypes, Code: se.Code, Operation: se.Operation}
+	}
+	return Gap{Origin: origin, Type: AllTypes, Code: Failed, Operation: "collect"}
+}
+
+func newSnapshot(origin string, col Collection, m merged, started, ended time.Time) Snapshot {
+	s := Snapshot{
+		Origin: origin, Digest: m.digest, Resources: m.resources, Bytes: m.bytes, Identity: col.Identity, Endpoint: col.Endpoint,
+		Started: started, Ended: ended, Recorded: !col.Ended.IsZero(), Exhaustive: col.Exhaustive,
+		Types: slices.Clone(col.Types), Gaps: slices.Clone(col.Gaps), Calls: slices.Clone(col.Calls),
+	}
+	if s.Recorded {
+		s.Started, s.Ended = col.Started, col.Ended
+	}
+	s.Started, s.Ended = s.Started.UTC().Truncate(time.Second), s.Ended.UTC().Truncate(time.Second)
+	for _, t := range slices.Sorted(maps.Keys(m.types)) {
+		s.Documents = append(s.Documents, TypeCount{Type: t, Listed: m.types[t]})
+	}
+	for _, t := range col.Types {
+		if t.Listed > m.types[t.Type] {
+			s.Gaps = append(s.Gaps, Gap{Origin: origin, Type: t.Type, Code: Truncated, Operation: fmt.Sprintf("%d of %d documents", m.types[t.Type], t.Listed)})
+		}
+	}
+	for _, t := range m.duplicates {
+		s.Gaps = append(s.Gaps, Gap{Origin: origin, Type: t, Code: Failed, Operation: "two documents with one id"})
+	}
+	slices.SortFunc(s.Types, func(x, y TypeCount) int { return cmp.Compare(x.Type, y.Type) })
+	slices.SortFunc(s.Gaps, Gap.compare)
+	s.Gaps = slices.Compact(s.Gaps)
+	slices.SortFunc(s.Calls, func(x, y Call) int {
+		return cmp.Or(cmp.Compare(x.Operation, y.Operation), cmp.Compare(fmt.Sprint(x.Parameters), fmt.Sprint(y.Parameters)))
+	})
+	return s
+}
+
+// overlay takes from the last complete run the snapshots of the origins that were not read afresh.
+func (a *Auditor) overlay(ctx context.Context, run *Run, fresh []Snapshot) ([]Snapshot, error) {
+	if a.Ledger == nil {
+		return nil, errors.New("a re-audit needs a ledger")
+	}
+	last, ok, err := a.Ledger.LastComplete(ctx)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("ledger: %w", err)
+	case !ok:
+		return nil, errors.New("no complete run to lay this one over: run `crosscheck audit` first")
+	}
+	var out []Snapshot
+	for _, s := range last.Snapshots {
+		if slices.ContainsFunc(fresh, func(f Snapshot) bool { return f.Origin == s.Origin }) {
+			continue
+		}
+		age := run.Started.Sub(s.Ended)
+		if age > staleAfter && !s.Recorded {
+			s.Gaps = append(slices.Clone(s.Gaps), Gap{Origin: s.Origin, Type: AllTypes, Code: Stale, Operation: "snapshot of " + Stamp(s.Ended)})
+			run.Notices = append(run.Notices, Notice{Code: "stale_snapshot", Subject: s.Origin, Message: "collected " + Stamp(s.Ended) + ", more than a day before this run"})
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// counting passes documents on and remembers the first failure to store one.
+type counting struct {
+	next *spill
+	tell func(int64)
+	n    atomicCount
+	err  firstError
+}
+
+func (c *counting) Write(r Resource) error {
+	if err := c.next.Write(r); err != nil {
+		if errors.As(err, new(*StorageError)) {
+			c.err.set(err)
+		}
+		return err
+	}
+	if n := c.n.add(); n%100 == 0 {
+		c.tell(n)
+	}
+	return nil
+}
+
+func (c *counting) failed() error { return c.err.get() }
+
+// Populations completes counts with the populations that have no decision:
+// those that are empty, and those that could not be listed.
+func populations(run Run, controls []Control, counts map[countKey]*Count) []Count {
+	for _, c := range controls {
+		for _, want := range c.AppliesTo {
+			source, typ, _ := strings.Cut(want, "/")
+			addPopulation(run, c.ID, source, typ, counts)
+		}
+	}
+	out := make([]Count, 0, len(counts))
+	for _, c := range counts {
+		out = append(out, *c)
+	}
+	slices.SortFunc(out, func(x, y Count) int {
+		return cmp.Or(cmp.Compare(x.Control, y.Control), cmp.Compare(x.Type, y.Type), cmp.Compare(x.Origin, y.Origin))
+	})
+	return out
+}
+
+func addPopulation(run Run, control, source, typ string, counts map[countKey]*Count) {
+	listed, present := false, false
+	at := func(origin, typ string) *Count {
+		key := countKey{control, typ, origin}
+		if counts[key] == nil {
+			counts[key] = &Count{Control: control, Type: typ, Origin: origin}
+		}
+		return counts[key]
+	}
+	for _, s := range run.Snapshots {
+		if SourceOf(s.Origin) != source || !run.Scope.Judges(s.Origin, "") && len(run.Scope.Origins) > 0 && !slices.Contains(run.Scope.Origins, s.Origin) {
+			continue
+		}
+		present = true
+		answerable := s.Exhaustive || slices.ContainsFunc(s.Types, func(t TypeCount) bool { return t.Type == typ })
+		listed = listed || answerable
+		for _, g := range s.Gaps {
+			switch {
+			case typ == "*" && g.Type != AllTypes:
+				c := at(s.Origin, g.Type)
+				c.Gaps = append(c.Gaps, g)
+			case g.Type == AllTypes && (answerable || noneListed(s)) || g.Type == typ:
+				listed = true
+				c := at(s.Origin, typ)
+				c.Gaps = append(c.Gaps, g)
+			}
+		}
+		if answerable && typ != "*" {
+			at(s.Origin, typ)
+		}
+	}
+	if present && !listed && typ != "*" {
+		origin := source + "/*"
+		c := at(origin, typ)
+		c.Gaps = append(c.Gaps, Gap{Origin: origin, Type: typ, Code: NotCollected, Operation: "no collector reads this type"})
+	}
+}
+
+// noneListed tells whether an origin failed before it could say which types it has.
+func noneListed(s Snapshot) bool { return len(s.Types) == 0 }

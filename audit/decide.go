@@ -1,0 +1,54 @@
+package audit
+
+import (
+	"context"
+	"strings"
+	"time"
+)
+
+// Judgement is what a Decider is asked: judge what is in scope, look up in all snapshots.
+type Judgement struct {
+	AsOf      time.Time
+	Scope     Scope
+	Snapshots []Snapshot // sorted by origin
+	Vault     Vault      // holds the snapshots
+}
+
+// Decider judges resources by a library.
+//
+// Decide calls emit once for every document in scope, in order of origin and
+// id, from one goroutine, with a decision for every selected control that
+// applies to its type, passes and exclusions included. It fails only where
+// nothing can be told: what goes wrong within a decision is a not_evaluated.
+type Decider interface {
+	Catalog() Catalog
+	Decide(ctx context.Context, j Judgement, emit func(Verdict) error) error
+}
+
+// DecisionID identifies a decision by all that it rests on. slice is empty for a
+// control that cannot read the estate.
+func DecisionID(c Control, resource, input, slice string, asOf time.Time) string {
+	b, err := Canonical([]any{"crosscheck/decision/1", c.ID, c.Digest, resource, input, slice, Stamp(asOf)})
+	if err != nil {
+		panic(err) // strings always render
+	}
+	return Digest(b)
+}
+
+// Stamp renders a time as everything here does: RFC 3339, UTC, whole seconds.
+func Stamp(t time.Time) string { return t.UTC().Truncate(time.Second).Format(time.RFC3339) }
+
+// Owner reads who answers for a resource from its tags: owner, else team.
+func Owner(tags map[string]string) string {
+	for _, want := range []string{"owner", "team"} {
+		if v := tags[want]; v != "" {
+			return v
+		}
+		for key, v := range tags {
+			if v != "" && strings.EqualFold(key, want) {
+				return v
+			}
+		}
+	}
+	return ""
+}

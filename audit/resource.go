@@ -1,0 +1,120 @@
+package audit
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Resource is one thing under audit: the nine keys of a resource document.
+type Resource struct {
+	Data     any               // what the source answered; JSON values, numbers as json.Number
+	Gaps     map[string]string // JSON pointer → GapCode.Reason
+	ID       string            // <origin>/<type>/<native id>
+	Name     string
+	Origin   string
+	Redacted []string // JSON pointers replaced by tokens
+	Source   string
+	Tags     map[string]string
+	Type     string
+}
+
+// ResourceID builds the id of a resource. Native ids with unprintable runes are
+// quoted, so that an id is always one printable line.
+func ResourceID(origin, typ, native string) string {
+	if !utf8.ValidString(native) || strings.ContainsFunc(native, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		native = fmt.Sprintf("%q", native)
+	}
+	return origin + "/" + typ + "/" + native
+}
+
+// Line renders the resource as one line of canonical JSON, without a newline.
+func (r Resource) Line() ([]byte, error) {
+	switch {
+	case r.Source == "" || r.Origin == "" || r.Type == "":
+		return nil, fmt.Errorf("resource %q: source, origin and type are required", r.ID)
+	case !strings.HasPrefix(r.Origin, r.Source+"/"):
+		return nil, fmt.Errorf("resource %q: origin %q is not of source %q", r.ID, r.Origin, r.Source)
+	case !strings.HasPrefix(r.ID, r.Origin+"/"+r.Type+"/"):
+		return nil, fmt.Errorf("resource %q: id does not begin with %q", r.ID, r.Origin+"/"+r.Type+"/")
+	}
+	gaps, tags := r.Gaps, r.Tags
+	if gaps == nil {
+		gaps = map[string]string{}
+	}
+	if tags == nil {
+		tags = map[string]string{}
+	}
+	redacted := slices.Clone(r.Redacted)
+	slices.Sort(redacted)
+	redacted = slices.Compact(redacted)
+	if redacted == nil {
+		redacted = []string{}
+	}
+	return Canonical(map[string]any{
+		"data": r.Data, "gaps": gaps, "id": r.ID, "name": r.Name, "origin": r.Origin,
+		"redacted": redacted, "source": r.Source, "tags": tags, "type": r.Type,
+	})
+}
+
+// Gap records that what belongs at pointer could not be read.
+func (r *Resource) Gap(pointer string, code GapCode, operation string) {
+	if r.Gaps == nil {
+		r.Gaps = map[string]string{}
+	}
+	r.Gaps[pointer] = code.Reason(operation)
+}
+
+// Head is what can be told of a document without its data.
+type Head struct {
+	ID       string            `json:"id"`
+	Name     string            `json:"name"`
+	Origin   string            `json:"origin"`
+	Source   string            `json:"source"`
+	Type     string            `json:"type"`
+	Tags     map[string]string `json:"tags"`
+	Gaps     map[string]string `json:"gaps"`
+	Redacted []string          `json:"redacted"`
+}
+
+// ParseHead reads a document's line without its data.
+func ParseHead(line []byte) (Head, error) {
+	var h Head
+	if err := json.Unmarshal(line, &h); err != nil {
+		return Head{}, fmt.Errorf("resource document: %w", err)
+	}
+	return h, nil
+}
+
+// ParseResource reads a document's line and refuses keys that a resource does not have.
+func ParseResource(line []byte) (Resource, error) {
+	v, err := DecodeJSON(line)
+	if err != nil {
+		return Resource{}, fmt.Errorf("resource document: %w", err)
+	}
+	doc, ok := v.(map[string]any)
+	if !ok {
+		return Resource{}, fmt.Errorf("resource document: want an object, got %T", v)
+	}
+	for _, key := range slices.Sorted(maps.Keys(doc)) {
+		if !slices.Contains(resourceKeys, key) {
+			return Resource{}, fmt.Errorf("resource document: unknown key %q", key)
+		}
+	}
+	for _, key := range resourceKeys {
+		if _, ok := doc[key]; !ok {
+			return Resource{}, fmt.Errorf("resource document: key %q is missing", key)
+		}
+	}
+	h, err := ParseHead(line)
+	if err != nil {
+		return Resource{}, err
+	}
+	return Resource{Data: doc["data"], Gaps: h.Gaps, ID: h.ID, Name: h.Name, Origin: h.Origin, Redacted: h.Redacted, Source: h.Source, Tags: h.Tags, Type: h.Type}, nil
+}
+
+var resourceKeys = []string{"data", "gaps", "id", "name", "origin", "redacted", "source", "tags", "type"}
