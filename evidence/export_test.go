@@ -1,0 +1,6 @@
+package evidence
+
+import "io"
+
+// BreakDisk makes the vault write through w, as onto a disk that fails.
+func (v *Vault) BreakDisk(w func(io.Writer) io.Writer) { v.wrap = w }

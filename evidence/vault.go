@@ -1,0 +1,215 @@
+// Package evidence keeps what a run rests on and makes of it packs that anyone
+// can verify and re-perform.
+package evidence
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// Vault is a folder of immutable objects, each under the SHA-256 of its bytes
+// and compressed. It may be shared by goroutines, and read while another
+// process writes. It implements audit.Vault.
+type Vault struct {
+	dir   string
+	clean sync.Once
+	wrap  func(io.Writer) io.Writer // tests: a disk that fails
+}
+
+// window bounds what compressing and reading one object hold in memory.
+const window = 4 << 20
+
+// torn begins the names of objects that are being written.
+const torn = "torn-"
+
+// NewVault keeps objects below dir, which the first Put makes.
+func NewVault(dir string) (*Vault, error) {
+	if dir == "" {
+		return nil, errors.New("vault: directory is required")
+	}
+	return &Vault{dir: dir, wrap: func(w io.Writer) io.Writer { return w }}, nil
+}
+
+// Put stores what r gives. An object that is there already is written anew, so
+// that one that has rotted is mended by the next run that has its content.
+func (v *Vault) Put(ctx context.Context, r io.Reader) (string, error) {
+	if err := os.MkdirAll(v.dir, 0o700); err != nil {
+		return "", fmt.Errorf("vault: %w", err)
+	}
+	root, err := os.OpenRoot(v.dir)
+	if err != nil {
+		return "", fmt.Errorf("vault: %w", err)
+	}
+	defer func() { _ = root.Close() }()
+	v.clean.Do(func() { removeTorn(root) })
+	f, err := createTorn(root)
+	if err != nil {
+		return "", fmt.Errorf("vault %s: making room for an object: %w", v.dir, err)
+	}
+	digest, err := v.write(ctx, f, r)
+	if err == nil {
+		err = place(root, path.Base(f.Name()), digest)
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		_ = root.Remove(path.Base(f.Name()))
+		return "", fmt.Errorf("vault %s: storing an object: %w", v.dir, err)
+	}
+	return digest, nil
+}
+
+// write compresses r into f and returns the digest of r's bytes once they are on disk.
+func (v *Vault) write(ctx context.Context, f *os.File, r io.Reader) (string, error) {
+	enc, err := zstd.NewWriter(v.wrap(f), zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1),
+		zstd.WithWindowSize(window), zstd.WithLowerEncoderMem(true))
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.New()
+	_, err = io.CopyBuffer(io.MultiWriter(sum, onlyWriter{enc}), contextReader{ctx, r}, make([]byte, 128<<10))
+	if err := errors.Join(err, enc.Close()); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), f.Sync()
+}
+
+// place gives a written object its name, durably: afterwards it is there whole, or not at all.
+func place(root *os.Root, name, digest string) error {
+	shard, object := objectPath(digest)
+	err := root.Mkdir(shard, 0o700)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if info, err := root.Lstat(shard); err != nil || !info.IsDir() {
+		return errors.Join(err, fmt.Errorf("%s is not a folder: links are not followed", shard))
+	}
+	if err := root.Rename(name, object); err != nil {
+		return err
+	}
+	return errors.Join(syncDir(root, shard), syncDir(root, "."))
+}
+
+// Open reads an object. The reader fails at the end, naming the object, if the
+// bytes are not what the digest promises.
+func (v *Vault) Open(ctx context.Context, digest string) (io.ReadCloser, error) {
+	if !isDigest(digest) {
+		return nil, fmt.Errorf("vault: %q is no digest: 64 lower-case hex digits", clip(digest))
+	}
+	f, err := v.open(digest)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("vault %s has no object %s: it was removed, or this is another installation's data_dir", v.dir, digest)
+	case err != nil:
+		return nil, fmt.Errorf("vault %s: object %s: %w", v.dir, digest, err)
+	}
+	dec, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(window))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("vault: object %s: %w", digest, err), f.Close())
+	}
+	return &verifying{ctx: ctx, file: f, dec: dec, sum: sha256.New(), digest: digest}, nil
+}
+
+// open refuses anything but a plain file: a link could lead anywhere.
+func (v *Vault) open(digest string) (*os.File, error) {
+	root, err := os.OpenRoot(v.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = root.Close() }()
+	shard, object := objectPath(digest)
+	for _, name := range []string{shard, object} {
+		info, err := root.Lstat(name)
+		switch {
+		case err != nil:
+			return nil, err
+		case !info.IsDir() && !info.Mode().IsRegular():
+			return nil, fmt.Errorf("%s is not a plain file: links are not followed", name)
+		}
+	}
+	return root.Open(object)
+}
+
+func objectPath(digest string) (shard, object string) {
+	return digest[:2], digest[:2] + "/" + digest + ".zst"
+}
+
+// verifying hashes what is read and compares at the end.
+type verifying struct {
+	ctx    context.Context // of the Open that made it
+	file   *os.File
+	dec    *zstd.Decoder
+	sum    hash.Hash
+	digest string
+	done   error
+}
+
+// Read implements io.Reader.
+func (r *verifying) Read(p []byte) (int, error) {
+	if r.done != nil {
+		return 0, r.done
+	}
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := r.dec.Read(p)
+	r.sum.Write(p[:n])
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF) && hex.EncodeToString(r.sum.Sum(nil)) == r.digest:
+		r.done = io.EOF
+	case errors.Is(err, io.EOF):
+		r.done = r.damaged(errors.New("its bytes have another digest"))
+	default:
+		r.done = r.damaged(err)
+	}
+	return n, r.done
+}
+
+func (r *verifying) damaged(err error) error {
+	return fmt.Errorf("vault: object %s is damaged (%w): restore it from a backup", r.digest, err)
+}
+
+// Close implements io.Closer.
+func (r *verifying) Close() error {
+	r.dec.Close()
+	return r.file.Close()
+}
+
+// contextReader stops reading when the run does.
+type contextReader struct {
+	ctx  context.Context
+	next io.Reader
+}
+
+// Read implements io.Reader.
+func (r contextReader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.next.Read(p)
+}
+
+// onlyWriter hides ReadFrom, by which the encoder would read past the hash.
+type onlyWriter struct{ io.Writer }
+
+func isDigest(s string) bool {
+	return len(s) == hex.EncodedLen(sha256.Size) && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+func clip(s string) string {
+	if len(s) > 80 {
+		return s[:80] + "…"
+	}
+	return s
+}
