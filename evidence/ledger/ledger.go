@@ -1,0 +1,257 @@
+// Package ledger is the durable record of runs, their decisions and their
+// deliveries, in one SQLite file.
+package ledger
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	_ "modernc.org/sqlite" // the "sqlite" driver
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+)
+
+// Ledger implements audit.Ledger and reads back what was recorded. It may be
+// shared by goroutines. Any number of processes may read one ledger; one audits.
+type Ledger struct {
+	db   *sql.DB
+	path string
+
+	mu   sync.Mutex
+	lock *os.File // held from Begin until Close
+}
+
+// Open opens the ledger at path, made if it is not there, and brings its schema
+// up to date. It takes no lock: only Begin does.
+func Open(ctx context.Context, path string) (*Ledger, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("ledger %s: %w", path, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(abs), 0o700); err != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	f, err := os.OpenFile(abs, os.O_CREATE|os.O_RDWR, 0o600) // SQLite's other files get the same mode
+	if err != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	db, err := sql.Open("sqlite", dsn(abs))
+	if err != nil {
+		return nil, fmt.Errorf("ledger %s: %w", path, err)
+	}
+	l := &Ledger{db: db, path: abs}
+	if err := l.migrate(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("ledger %s: %w", path, err), db.Close())
+	}
+	return l, nil
+}
+
+func dsn(path string) string {
+	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
+		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "trusted_schema(0)",
+	}}
+	u := url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}
+	return u.String()
+}
+
+// Close releases the ledger, and the lock if Begin took it.
+func (l *Ledger) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	err := l.db.Close()
+	if l.lock != nil {
+		err = errors.Join(err, l.lock.Close())
+		l.lock = nil
+	}
+	return err
+}
+
+// Begin implements audit.Ledger. While another process audits with the same
+// data directory it fails, naming that process.
+func (l *Ledger) Begin(ctx context.Context, started time.Time) (string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lock == nil {
+		f, err := takeLock(filepath.Join(filepath.Dir(l.path), "audit.lock"))
+		if err != nil {
+			return "", err
+		}
+		l.lock = f
+	}
+	attempt := rand.Text()
+	err := l.write(ctx, func(tx *sql.Tx) error {
+		// Whoever began and did not finish is gone: the lock is ours.
+		_, err := tx.ExecContext(ctx, `UPDATE attempts SET status = ?, ended = ? WHERE status = ?`,
+			audit.Interrupted, audit.Stamp(started), audit.Running)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO attempts (id, started, status, pid) VALUES (?, ?, ?, ?)`,
+			attempt, audit.Stamp(started), audit.Running, os.Getpid())
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("beginning an audit: %w", err)
+	}
+	return attempt, nil
+}
+
+// Complete implements audit.Ledger.
+func (l *Ledger) Complete(ctx context.Context, attempt string, rec audit.Record) (audit.Run, error) {
+	run := rec.Run
+	if run.Status != audit.Complete && run.Status != audit.Incomplete {
+		return audit.Run{}, fmt.Errorf("a run that is %q cannot be recorded", run.Status)
+	}
+	err := l.write(ctx, func(tx *sql.Tx) error {
+		var status audit.Status
+		err := tx.QueryRowContext(ctx, `SELECT status FROM attempts WHERE id = ?`, attempt).Scan(&status)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			return errors.New("the attempt is unknown: begin it first")
+		case err != nil:
+			return err
+		case status == audit.Interrupted:
+			return errors.New("the attempt was marked interrupted: another audit began meanwhile")
+		}
+		if old, ok, err := runByID(ctx, tx, run.ID); err != nil {
+			return err
+		} else if ok {
+			run = old
+			return endAttempt(ctx, tx, attempt, run)
+		}
+		last, ok, err := lastComplete(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if ok {
+			run.Previous = last.ID
+		}
+		if err := insertDecisions(ctx, tx, rec); err != nil {
+			return err
+		}
+		if err := insertRun(ctx, tx, run); err != nil {
+			return err
+		}
+		return endAttempt(ctx, tx, attempt, run)
+	})
+	return run, err
+}
+
+func endAttempt(ctx context.Context, tx *sql.Tx, attempt string, run audit.Run) error {
+	_, err := tx.ExecContext(ctx, `UPDATE attempts SET status = ?, ended = ?, run = ? WHERE id = ?`,
+		run.Status, audit.Stamp(run.Ended), run.ID, attempt)
+	return err
+}
+
+func insertRun(ctx context.Context, tx *sql.Tx, run audit.Run) error {
+	doc, err := audit.Canonical(run)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO runs (id, status, trigger, whole, simulated, as_of, started, ended, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		run.ID, run.Status, run.Trigger, run.Scope.Whole(), run.Simulated, audit.Stamp(run.AsOf), audit.Stamp(run.Started), audit.Stamp(run.Ended), string(doc))
+	return err
+}
+
+// insertDecisions writes a row for each failed or not evaluated decision. Passes
+// and exclusions cost none: the counts and the verdict segment tell of them.
+func insertDecisions(ctx context.Context, tx *sql.Tx, rec audit.Record) error {
+	stmt, err := tx.PrepareContext(ctx, `INSERT INTO decisions (run, id, control, control_digest, resource, name, type, origin, owner,
+		outcome, excepted, exception, input_digest, slice_digest, violations, reasons) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = stmt.Close() }()
+	return rec.Stored(ctx, func(v audit.Verdict) error {
+		for _, d := range v.Decisions {
+			if d.Outcome != audit.Fail && d.Outcome != audit.NotEvaluated {
+				continue
+			}
+			violations, err := jsonOrNull(d.Violations)
+			if err != nil {
+				return err
+			}
+			reasons, err := jsonOrNull(d.Reasons)
+			if err != nil {
+				return err
+			}
+			_, err = stmt.ExecContext(ctx, rec.Run.ID, d.ID, d.Control, d.ControlDigest, v.Resource, v.Name, v.Type, v.Origin, v.Owner,
+				d.Outcome, d.Excepted(), d.Exception, v.InputDigest, d.SliceDigest, violations, reasons)
+			if err != nil {
+				return fmt.Errorf("decision %s on %s: %w", d.Control, v.Resource, err)
+			}
+		}
+		return nil
+	})
+}
+
+func jsonOrNull[T any](list []T) (any, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	b, err := audit.Canonical(list)
+	return string(b), err
+}
+
+// LastComplete implements audit.Ledger.
+func (l *Ledger) LastComplete(ctx context.Context) (audit.Run, bool, error) {
+	return lastComplete(ctx, l.db)
+}
+
+// querier is what a transaction and a database have in common.
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func lastComplete(ctx context.Context, q querier) (audit.Run, bool, error) {
+	return oneRun(q.QueryRowContext(ctx, `SELECT doc FROM runs WHERE status = ? AND whole AND NOT simulated AND trigger <> ? ORDER BY seq DESC LIMIT 1`,
+		audit.Complete, audit.Gate))
+}
+
+func runByID(ctx context.Context, q querier, id string) (audit.Run, bool, error) {
+	return oneRun(q.QueryRowContext(ctx, `SELECT doc FROM runs WHERE id = ?`, id))
+}
+
+func oneRun(row *sql.Row) (audit.Run, bool, error) {
+	var doc string
+	switch err := row.Scan(&doc); {
+	case errors.Is(err, sql.ErrNoRows):
+		return audit.Run{}, false, nil
+	case err != nil:
+		return audit.Run{}, false, err
+	}
+	run, err := decodeRun(doc)
+	return run, err == nil, err
+}
+
+func decodeRun(doc string) (audit.Run, error) {
+	var run audit.Run
+	if err := json.Unmarshal([]byte(doc), &run); err != nil {
+		return audit.Run{}, fmt.Errorf("run on record: %w", err)
+	}
+	return run, nil
+}
+
+// write does all of do, or nothing.
+func (l *Ledger) write(ctx context.Context, do func(*sql.Tx) error) error {
+	tx, err := l.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := do(tx); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
+}

@@ -1,0 +1,303 @@
+package ledger_test
+
+import (
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/audit/audittest"
+	"github.com/crosscheck-dev/crosscheck/evidence/ledger"
+)
+
+func open(t testing.TB, path string) *ledger.Ledger {
+	t.Helper()
+	l, err := ledger.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+func record(t testing.TB, l *ledger.Ledger, rec audit.Record) audit.Run {
+	t.Helper()
+	attempt, err := l.Begin(t.Context(), rec.Run.Started)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := l.Complete(t.Context(), attempt, rec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return run
+}
+
+func decision(control, resource string, outcome audit.Outcome) audit.Decision {
+	d := audit.Decision{ID: audit.Digest([]byte(control + resource)), Control: control, ControlDigest: audit.Digest([]byte(control)), Outcome: outcome}
+	switch outcome {
+	case audit.Fail:
+		d.Violations = []audit.Violation{{Message: "open", Observed: map[string]any{"port": json.Number("22")}, Expected: []any{}, Path: "/data/x"}}
+	case audit.NotEvaluated, audit.Excluded:
+		d.Reasons = []audit.Reason{{Code: "gap", Where: "/data/y", Detail: "AccessDenied s3:GetY"}}
+	case audit.Pass:
+		d.SliceDigest = audit.Digest([]byte("slice"))
+	}
+	return d
+}
+
+func verdict(resource string, decisions ...audit.Decision) audit.Verdict {
+	return audit.Verdict{
+		Resource: resource, Name: "n", Type: "T", Origin: "aws/1/x", Owner: "payments", InputDigest: audit.Digest([]byte(resource)), Decisions: decisions,
+	}
+}
+
+func TestSuite(t *testing.T) {
+	t.Parallel()
+	audittest.LedgerSuite(t, func() audit.Ledger { return open(t, filepath.Join(t.TempDir(), "ledger.db")) })
+}
+
+func TestReopen(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "data dir?100%", "ledger.db")
+	l := open(t, path)
+	want := record(t, l, audittest.Ran(t, "first"))
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, mode := range map[string]os.FileMode{path: 0o600, filepath.Dir(path): os.ModeDir | 0o700} {
+		if info, err := os.Stat(name); err != nil || info.Mode() != mode {
+			t.Errorf("%s: %v, %v, want %v", name, info.Mode(), err, mode)
+		}
+	}
+	got, ok, err := open(t, path).LastComplete(t.Context())
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Errorf("after reopening (-got +want):\n%s", diff)
+	}
+}
+
+func TestOneAuditAtATime(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	first, second := open(t, path), open(t, path)
+	if _, err := first.Begin(t.Context(), audittest.Moment); err != nil {
+		t.Fatal(err)
+	}
+	_, err := second.Begin(t.Context(), audittest.Moment)
+	var locked *ledger.LockedError
+	if !errors.As(err, &locked) || !strings.Contains(err.Error(), "process "+strconv.Itoa(os.Getpid())) {
+		t.Errorf("a second audit: %v, want an error that names the first one's process", err)
+	}
+	if _, err := second.Runs(t.Context(), ledger.Filter{}); err != nil {
+		t.Errorf("reading during an audit: %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := second.Begin(t.Context(), audittest.Moment); err != nil {
+		t.Errorf("after the first ended: %v", err)
+	}
+	attempts, err := second.Attempts(t.Context(), 10)
+	if err != nil || len(attempts) != 2 || attempts[0].Status != audit.Running || attempts[1].Status != audit.Interrupted {
+		t.Errorf("attempts: %+v, %v; want the first interrupted", attempts, err)
+	}
+}
+
+func TestRuns(t *testing.T) {
+	t.Parallel()
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	var ids []string
+	for i := range 3 {
+		rec := audittest.Ran(t, fmt.Sprint("run ", i))
+		if i == 1 {
+			rec.Run.Trigger = audit.Reaudit
+		}
+		ids = append(ids, record(t, l, rec).ID)
+	}
+	runs, err := l.Runs(t.Context(), ledger.Filter{})
+	if err != nil || len(runs) != 3 || runs[0].ID != ids[2] {
+		t.Errorf("Runs() = %d runs, %v; want 3, latest first", len(runs), err)
+	}
+	if runs, err := l.Runs(t.Context(), ledger.Filter{Trigger: audit.Reaudit}); err != nil || len(runs) != 1 || runs[0].ID != ids[1] {
+		t.Errorf("Runs(reaudit) = %d runs, %v", len(runs), err)
+	}
+	if run, err := l.Run(t.Context(), ids[0][:10]); err != nil || run.ID != ids[0] {
+		t.Errorf("Run(prefix) = %s, %v", run.ID, err)
+	}
+	for prefix, want := range map[string]string{"": "is no run id", "xyz": "is no run id", strings.Repeat("f", 64): "no run"} {
+		if _, err := l.Run(t.Context(), prefix); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Run(%q): %v, want %q", prefix, err, want)
+		}
+	}
+}
+
+func TestDecisions(t *testing.T) {
+	t.Parallel()
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	accepted := decision("STO-001", "aws/1/x/T/c?[1]", audit.Fail)
+	accepted.Exception = "EXC-1"
+	rec := audittest.Ran(t, "run",
+		verdict("aws/1/x/T/a", decision("NET-001", "aws/1/x/T/a", audit.Fail), decision("STO-001", "aws/1/x/T/a", audit.NotEvaluated)),
+		verdict("aws/1/x/T/b", decision("NET-001", "aws/1/x/T/b", audit.Excluded), decision("STO-001", "aws/1/x/T/b", audit.Pass)),
+		verdict("aws/1/x/T/c?[1]", decision("NET-001", "aws/1/x/T/c?[1]", audit.Fail), accepted))
+	run := record(t, l, rec).ID
+	yes, no := true, false
+	tests := map[string]struct {
+		query ledger.Query
+		want  []string
+	}{
+		"all":          {ledger.Query{}, []string{"NET-001 a", "NET-001 c?[1]", "STO-001 a", "STO-001 c?[1]"}},
+		"control":      {ledger.Query{Control: "STO-001"}, []string{"STO-001 a", "STO-001 c?[1]"}},
+		"outcome":      {ledger.Query{Outcome: audit.NotEvaluated}, []string{"STO-001 a"}},
+		"glob":         {ledger.Query{Resource: "*/a"}, []string{"NET-001 a", "STO-001 a"}},
+		"glob escapes": {ledger.Query{Resource: "aws*c?[1]"}, []string{"NET-001 c?[1]", "STO-001 c?[1]"}},
+		"excepted":     {ledger.Query{Excepted: &yes}, []string{"STO-001 c?[1]"}},
+		"not excepted": {ledger.Query{Excepted: &no, Outcome: audit.Fail}, []string{"NET-001 a", "NET-001 c?[1]"}},
+		"another run":  {ledger.Query{Run: "other"}, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if tt.query.Run == "" {
+				tt.query.Run = run
+			}
+			for _, size := range []int{1, 2, 100} {
+				var got []string
+				q := tt.query
+				q.Limit = size
+				for {
+					page, err := l.Decisions(t.Context(), q)
+					if err != nil {
+						t.Fatal(err)
+					}
+					for _, d := range page.Decisions {
+						got = append(got, d.Control+" "+strings.TrimPrefix(d.Resource, "aws/1/x/T/"))
+					}
+					if q.After = page.Next; q.After == "" {
+						break
+					}
+				}
+				if diff := cmp.Diff(got, tt.want); diff != "" {
+					t.Errorf("pages of %d (-got +want):\n%s", size, diff)
+				}
+			}
+		})
+	}
+	got, err := l.Decision(t.Context(), accepted.ID[:12])
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := ledger.Decision{
+		Decision: accepted, Run: run, Resource: "aws/1/x/T/c?[1]", Name: "n", Type: "T", Origin: "aws/1/x", Owner: "payments",
+		InputDigest: audit.Digest([]byte("aws/1/x/T/c?[1]")),
+	}
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Errorf("Decision() (-got +want):\n%s", diff)
+	}
+	var missing *ledger.NotFoundError
+	if _, err := l.Decision(t.Context(), decision("STO-001", "aws/1/x/T/b", audit.Pass).ID); !errors.As(err, &missing) {
+		t.Errorf("a pass has a row: %v", err)
+	}
+}
+
+func TestDecisionOfSeveralRuns(t *testing.T) {
+	t.Parallel()
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	d := decision("NET-001", "aws/1/x/T/a", audit.Fail)
+	record(t, l, audittest.Ran(t, "z", verdict("aws/1/x/T/a", d)))
+	latest := record(t, l, audittest.Ran(t, "a", verdict("aws/1/x/T/a", d)))
+	if got, err := l.Decision(t.Context(), d.ID); err != nil || got.Run != latest.ID {
+		t.Errorf("Decision() is of run %s, %v; want the latest, %s", got.Run, err, latest.ID)
+	}
+	prefix := ""
+	for i := 0; prefix == ""; i++ { // two ids with one beginning
+		resource := fmt.Sprint("aws/1/x/T/", i)
+		if e := decision("NET-001", resource, audit.Fail); e.ID[0] == d.ID[0] {
+			record(t, l, audittest.Ran(t, "b", verdict(resource, e)))
+			prefix = d.ID[:1]
+		}
+	}
+	var ambiguous *ledger.AmbiguousError
+	if _, err := l.Decision(t.Context(), prefix); !errors.As(err, &ambiguous) || len(ambiguous.Of) != 2 {
+		t.Errorf("Decision(%q) = %v, want it ambiguous", prefix, err)
+	}
+}
+
+func TestDeliveriesAndPacks(t *testing.T) {
+	t.Parallel()
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	run := record(t, l, audittest.Ran(t, "run")).ID
+	want := []ledger.Delivery{
+		{Run: run, Sink: "files", Status: "failed", At: audittest.Moment, Detail: "no space"},
+		{Run: run, Sink: "files", Status: "delivered", At: audittest.Moment.Add(time.Minute)},
+	}
+	for _, d := range want {
+		if err := l.RecordDelivery(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := l.Deliveries(t.Context(), run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Errorf("Deliveries() (-got +want):\n%s", diff)
+	}
+	if err := l.RecordDelivery(t.Context(), ledger.Delivery{Run: "no such run", Sink: "files", At: audittest.Moment}); err == nil {
+		t.Error("a delivery of a run that is not on record was kept")
+	}
+	for _, pack := range []string{"", "p1", "p2"} {
+		if pack != "" {
+			if err := l.SetPack(t.Context(), run, pack); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := l.Pack(t.Context(), run); err != nil || got != pack {
+			t.Errorf("Pack() = %q, %v, want %q", got, err, pack)
+		}
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	other := filepath.Join(dir, "notes.txt")
+	if err := os.WriteFile(other, []byte(strings.Repeat("not a database\n", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	newer := filepath.Join(dir, "newer.db")
+	if err := open(t, newer).Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", newer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec(`INSERT INTO migrations (version) VALUES (999)`); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{other: "not a database", newer: "use a newer one", dir: dir, filepath.Join(other, "ledger.db"): "ledger"} {
+		l, err := ledger.Open(t.Context(), path)
+		if err == nil {
+			_ = l.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Open(%s): %v, want %q", path, err, want)
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// migrations are applied in order, each once; their number is the schema's
+// version. What has been released is never changed, only added to.
+var migrations = []string{
+	`CREATE TABLE attempts (
+		id      TEXT PRIMARY KEY,
+		started TEXT NOT NULL,
+		ended   TEXT,
+		status  TEXT NOT NULL,
+		pid     INTEGER NOT NULL,
+		run     TEXT REFERENCES runs (id)
+	) STRICT;
+	CREATE TABLE runs (
+		seq       INTEGER PRIMARY KEY,
+		id        TEXT NOT NULL UNIQUE,
+		status    TEXT NOT NULL,
+		trigger   TEXT NOT NULL,
+		whole     INTEGER NOT NULL,
+		simulated INTEGER NOT NULL,
+		as_of     TEXT NOT NULL,
+		started   TEXT NOT NULL,
+		ended     TEXT NOT NULL,
+		doc       TEXT NOT NULL
+	) STRICT;
+	CREATE TABLE decisions (
+		run            TEXT NOT NULL REFERENCES runs (id) DEFERRABLE INITIALLY DEFERRED,
+		id             TEXT NOT NULL,
+		control        TEXT NOT NULL,
+		control_digest TEXT NOT NULL,
+		resource       TEXT NOT NULL,
+		name           TEXT NOT NULL,
+		type           TEXT NOT NULL,
+		origin         TEXT NOT NULL,
+		owner          TEXT NOT NULL,
+		outcome        TEXT NOT NULL,
+		excepted       INTEGER NOT NULL,
+		exception      TEXT NOT NULL,
+		input_digest   TEXT NOT NULL,
+		slice_digest   TEXT NOT NULL,
+		violations     TEXT,
+		reasons        TEXT,
+		PRIMARY KEY (run, control, resource)
+	) STRICT, WITHOUT ROWID;
+	CREATE INDEX decisions_by_id ON decisions (id);
+	CREATE TABLE deliveries (
+		seq    INTEGER PRIMARY KEY,
+		run    TEXT NOT NULL REFERENCES runs (id),
+		sink   TEXT NOT NULL,
+		status TEXT NOT NULL,
+		at     TEXT NOT NULL,
+		detail TEXT NOT NULL
+	) STRICT;
+	CREATE INDEX deliveries_by_run ON deliveries (run);
+	CREATE TABLE packs (
+		run  TEXT PRIMARY KEY REFERENCES runs (id),
+		pack TEXT NOT NULL
+	) STRICT;`,
+}
+
+func (l *Ledger) migrate(ctx context.Context) error {
+	if version, err := l.version(ctx); err == nil && version == len(migrations) {
+		return nil // the usual case, which needs no write
+	}
+	return l.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY) STRICT`)
+		if err != nil {
+			return fmt.Errorf("%w: if this is no ledger of crosscheck, move it away or set another data_dir", err)
+		}
+		var version int
+		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM migrations`).Scan(&version); err != nil {
+			return err
+		}
+		if version > len(migrations) {
+			return fmt.Errorf("its schema is version %d, and this crosscheck knows %d: use a newer one", version, len(migrations))
+		}
+		for i := version; i < len(migrations); i++ {
+			if _, err := tx.ExecContext(ctx, migrations[i]); err != nil {
+				return fmt.Errorf("migration %d: %w", i+1, err)
+			}
+			if _, err := tx.ExecContext(ctx, `INSERT INTO migrations (version) VALUES (?)`, i+1); err != nil {
+				return fmt.Errorf("migration %d: %w", i+1, err)
+			}
+		}
+		return nil
+	})
+}
+
+func (l *Ledger) version(ctx context.Context) (version int, err error) {
+	err = l.db.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM migrations`).Scan(&version)
+	return version, err
+}
