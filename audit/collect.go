@@ -224,7 +224,7 @@ func addPopulation(run Run, control, source, typ string, counts map[countKey]*Co
 			case typ == "*" && g.Type != AllTypes:
 				c := at(s.Origin, g.Type)
 				c.Gaps = append(c.Gaps, g)
-			case g.Type == AllTypes && (answerable || noneListed(s)) || g.Type == typ:
+			case g.Type == AllTypes && (answerable || noneListed(s)) || g.Type != AllTypes && g.Covers(typ):
 				listed = true
 				c := at(s.Origin, typ)
 				c.Gaps = append(c.Gaps, g)

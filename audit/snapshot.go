@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -34,7 +35,7 @@ func (c GapCode) Reason(operation string) string { return string(c) + " " + oper
 // Gap is a population gap: resources of a type of an origin that may exist and were not read.
 type Gap struct {
 	Origin    string  `json:"origin"`
-	Type      string  `json:"type"` // or AllTypes
+	Type      string  `json:"type"` // or AllTypes, or "<prefix>/*": every type that begins with "<prefix>/"
 	Code      GapCode `json:"code"`
 	Operation string  `json:"operation"` // the call that failed, as its source names it: s3:ListBuckets
 }
@@ -45,7 +46,10 @@ func (g Gap) compare(h Gap) int {
 }
 
 // Covers tells whether the gap may hide resources of a type.
-func (g Gap) Covers(typ string) bool { return g.Type == AllTypes || g.Type == typ }
+func (g Gap) Covers(typ string) bool {
+	prefix, some := strings.CutSuffix(g.Type, "/*")
+	return g.Type == AllTypes || g.Type == typ || some && strings.HasPrefix(typ, prefix+"/")
+}
 
 // Completeness says how it is known that all resources of a type were listed.
 type Completeness string
