@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -183,63 +182,3 @@ func (c *counting) Write(r Resource) error {
 }
 
 func (c *counting) failed() error { return c.err.get() }
-
-// Populations completes counts with the populations that have no decision:
-// those that are empty, and those that could not be listed.
-func populations(run Run, controls []Control, counts map[countKey]*Count) []Count {
-	for _, c := range controls {
-		for _, want := range c.AppliesTo {
-			source, typ, _ := strings.Cut(want, "/")
-			addPopulation(run, c.ID, source, typ, counts)
-		}
-	}
-	out := make([]Count, 0, len(counts))
-	for _, c := range counts {
-		out = append(out, *c)
-	}
-	slices.SortFunc(out, func(x, y Count) int {
-		return cmp.Or(cmp.Compare(x.Control, y.Control), cmp.Compare(x.Type, y.Type), cmp.Compare(x.Origin, y.Origin))
-	})
-	return out
-}
-
-func addPopulation(run Run, control, source, typ string, counts map[countKey]*Count) {
-	listed, present := false, false
-	at := func(origin, typ string) *Count {
-		key := countKey{control, typ, origin}
-		if counts[key] == nil {
-			counts[key] = &Count{Control: control, Type: typ, Origin: origin}
-		}
-		return counts[key]
-	}
-	for _, s := range run.Snapshots {
-		if SourceOf(s.Origin) != source || !run.Scope.Judges(s.Origin, "") && len(run.Scope.Origins) > 0 && !slices.Contains(run.Scope.Origins, s.Origin) {
-			continue
-		}
-		present = true
-		answerable := s.Exhaustive || slices.ContainsFunc(s.Types, func(t TypeCount) bool { return t.Type == typ })
-		listed = listed || answerable
-		for _, g := range s.Gaps {
-			switch {
-			case typ == "*" && g.Type != AllTypes:
-				c := at(s.Origin, g.Type)
-				c.Gaps = append(c.Gaps, g)
-			case g.Type == AllTypes && (answerable || noneListed(s)) || g.Type != AllTypes && g.Covers(typ):
-				listed = true
-				c := at(s.Origin, typ)
-				c.Gaps = append(c.Gaps, g)
-			}
-		}
-		if answerable && typ != "*" {
-			at(s.Origin, typ)
-		}
-	}
-	if present && !listed && typ != "*" {
-		origin := source + "/*"
-		c := at(origin, typ)
-		c.Gaps = append(c.Gaps, Gap{Origin: origin, Type: typ, Code: NotCollected, Operation: "no collector reads this type"})
-	}
-}
-
-// noneListed tells whether an origin failed before it could say which types it has.
-func noneListed(s Snapshot) bool { return len(s.Types) == 0 }

@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 )
 
-type countKey struct{ control, typ, origin string }
-
 // decide has every resource in scope judged, and stores what is not a plain pass.
 func (a *Auditor) decide(ctx context.Context, run *Run, o Order) error {
 	id, err := runID(*run)
@@ -45,12 +43,8 @@ func (a *Auditor) decide(ctx context.Context, run *Run, o Order) error {
 	if err != nil {
 		return err
 	}
-	run.Counts = populations(*run, controls, t.counts)
-	for _, c := range run.Counts {
-		if c.Listed != c.Pass+c.Fail+c.NotEvaluated+c.Excluded {
-			return fmt.Errorf("control %s on %s of %s: %d listed, but %d passed, %d failed, %d not evaluated, %d excluded",
-				c.Control, c.Type, c.Origin, c.Listed, c.Pass, c.Fail, c.NotEvaluated, c.Excluded)
-		}
+	if run.Counts, err = populations(*run, controls, t.counts); err != nil {
+		return err
 	}
 	if run.Status == Complete && o.Scope.Whole() && !run.Simulated {
 		origins := make([]string, len(run.Snapshots))
@@ -99,12 +93,7 @@ func (t *tally) add(v Verdict) error {
 }
 
 func (t *tally) count(v Verdict, d Decision) {
-	key := countKey{d.Control, v.Type, v.Origin}
-	c := t.counts[key]
-	if c == nil {
-		c = &Count{Control: d.Control, Type: v.Type, Origin: v.Origin}
-		t.counts[key] = c
-	}
+	c := countOf(t.counts, countKey{d.Control, v.Type, v.Origin})
 	c.Listed++
 	switch d.Outcome {
 	case Pass:
