@@ -1,0 +1,39 @@
+package aws
+
+import (
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+)
+
+// ec2Kinds are read by their list calls alone. User data is not read at all.
+func ec2Kinds() []kind {
+	return []kind{
+		{
+			name: "AWS::EC2::Instance", operation: "ec2:DescribeInstances", permission: "ec2:DescribeInstances",
+			native: "InstanceId", named: "tag:Name", tagged: "Tags",
+			list: list(func(s *session) *ec2.DescribeInstancesPaginator {
+				return ec2.NewDescribeInstancesPaginator(s.ec2, &ec2.DescribeInstancesInput{MaxResults: ptr[int32](1000)})
+			}, func(o *ec2.DescribeInstancesOutput) []types.Instance {
+				var out []types.Instance
+				for _, r := range o.Reservations {
+					out = append(out, r.Instances...)
+				}
+				return out
+			}),
+		},
+		{
+			name: "AWS::EC2::Volume", operation: "ec2:DescribeVolumes", permission: "ec2:DescribeVolumes",
+			native: "VolumeId", named: "tag:Name", tagged: "Tags",
+			list: list(func(s *session) *ec2.DescribeVolumesPaginator {
+				return ec2.NewDescribeVolumesPaginator(s.ec2, &ec2.DescribeVolumesInput{MaxResults: ptr[int32](500)})
+			}, func(o *ec2.DescribeVolumesOutput) []types.Volume { return o.Volumes }),
+		},
+		{
+			name: "AWS::EC2::SecurityGroup", operation: "ec2:DescribeSecurityGroups", permission: "ec2:DescribeSecurityGroups",
+			native: "GroupId", named: "GroupName", tagged: "Tags",
+			list: list(func(s *session) *ec2.DescribeSecurityGroupsPaginator {
+				return ec2.NewDescribeSecurityGroupsPaginator(s.ec2, &ec2.DescribeSecurityGroupsInput{MaxResults: ptr[int32](1000)})
+			}, func(o *ec2.DescribeSecurityGroupsOutput) []types.SecurityGroup { return o.SecurityGroups }),
+		},
+	}
+}
