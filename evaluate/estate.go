@@ -1,0 +1,183 @@
+package evaluate
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+)
+
+// estate is what resources declare for others to look up, and what could be
+// missing from it. It is built once in a run, before anything is judged.
+type estate struct {
+	sources map[string]bool // sources that the run has snapshots of
+	entries map[lookupKey][]hit
+	gaps    map[string][]string // source.kind → what may hide an entry, sorted
+	digests map[string]string
+}
+
+// hit is one entry under a key; its value is canonical JSON.
+type hit struct {
+	id, origin string
+	value      []byte
+}
+
+func (h hit) public() audit.Hit {
+	v, _ := audit.DecodeJSON(h.value) // rendered by us
+	return audit.Hit{ID: h.id, Origin: h.origin, Value: v}
+}
+
+func (h hit) term() (*ast.Term, error) {
+	v, err := ast.ValueFromReader(bytes.NewReader(h.value))
+	if err != nil {
+		return nil, err
+	}
+	return ast.ObjectTerm(
+		ast.Item(ast.StringTerm("id"), ast.StringTerm(h.id)),
+		ast.Item(ast.StringTerm("origin"), ast.StringTerm(h.origin)),
+		ast.Item(ast.StringTerm("value"), ast.NewTerm(v)),
+	), nil
+}
+
+func newEstate(snapshots []audit.Snapshot) *estate {
+	e := &estate{sources: map[string]bool{}, entries: map[lookupKey][]hit{}, gaps: map[string][]string{}, digests: map[string]string{}}
+	for _, s := range snapshots {
+		e.sources[audit.SourceOf(s.Origin)] = true
+	}
+	return e
+}
+
+func (e *estate) find(k lookupKey) []hit { return e.entries[k] }
+
+func (e *estate) gapDigest(source, kind string) string { return e.digests[source+"."+kind] }
+
+// close sorts what was added, so that the order of reading leaves no trace.
+func (e *estate) close(kinds []string) error {
+	for _, hits := range e.entries {
+		slices.SortFunc(hits, func(a, b hit) int {
+			return cmp.Or(cmp.Compare(a.id, b.id), bytes.Compare(a.value, b.value))
+		})
+	}
+	for k, g := range e.gaps {
+		slices.Sort(g)
+		e.gaps[k] = slices.Compact(g)
+	}
+	for _, k := range kinds {
+		g := e.gaps[k]
+		if g == nil {
+			g = []string{}
+		}
+		d, err := audit.DigestOf(g)
+		if err != nil {
+			return err
+		}
+		e.digests[k] = d
+	}
+	return nil
+}
+
+func (e *estate) addGap(source, kind, what string) {
+	k := source + "." + kind
+	e.gaps[k] = append(e.gaps[k], what)
+}
+
+// addPopulationGaps notes what population gaps may hide: every kind that
+// resources of the missing type could declare.
+func (e *estate) addPopulationGaps(ctx context.Context, lib *library, snapshots []audit.Snapshot) error {
+	for _, s := range snapshots {
+		source := audit.SourceOf(s.Origin)
+		for _, g := range s.Gaps {
+			kinds, err := lib.declares(ctx, source, g.Type)
+			if err != nil {
+				return err
+			}
+			for _, k := range kinds {
+				e.addGap(source, k, g.Origin+" "+g.Type+": "+g.Code.Reason(g.Operation))
+			}
+		}
+	}
+	return nil
+}
+
+// declare adds the entries of one document, and the gaps it has under them.
+func (e *estate) declare(ctx context.Context, p *program, s *store, doc document) error {
+	if len(p.kinds) == 0 {
+		return nil
+	}
+	holes := doc.holes()
+	for _, kind := range sortedKeys(p.kinds) {
+		for _, at := range p.kinds[kind].touched(slices.Sorted(maps.Keys(holes))) {
+			e.addGap(p.source, kind, doc.head.ID+" "+at+": "+holes[at])
+		}
+	}
+	values, err := p.estate.eval(ctx, doc.value, s.view(nil))
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		for kind := range p.kinds {
+			e.addGap(p.source, kind, doc.head.ID+": "+firstLine(err))
+		}
+		return nil
+	}
+	for _, v := range values {
+		if err := e.add(p.source, doc, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add takes one object {kind, key, value} that an adapter declared.
+func (e *estate) add(source string, doc document, v ast.Value) error {
+	raw, err := canonicalValue(v)
+	if err != nil {
+		return err
+	}
+	var entry struct {
+		Kind  string          `json:"kind"`
+		Key   *string         `json:"key"`
+		Value json.RawMessage `json:"value"`
+	}
+	if err := json.Unmarshal(raw, &entry); err != nil || entry.Kind == "" || entry.Key == nil || entry.Value == nil {
+		return fmt.Errorf("resource %s: an estate entry must be {kind, key, value} with strings as kind and key, not %.200s", doc.head.ID, raw)
+	}
+	k := lookupKey{source, entry.Kind, *entry.Key}
+	e.entries[k] = append(e.entries[k], hit{doc.head.ID, doc.head.Origin, entry.Value})
+	return nil
+}
+
+func canonicalValue(v ast.Value) ([]byte, error) {
+	x, err := ast.JSONWithOpt(v, ast.JSONOpt{SortSets: true})
+	if err != nil {
+		return nil, err
+	}
+	return audit.Canonical(x)
+}
+
+func sortedLookups(m map[lookupKey][]hit) []lookupKey {
+	return slices.SortedFunc(maps.Keys(m), func(a, b lookupKey) int {
+		return cmp.Or(cmp.Compare(a.source, b.source), cmp.Compare(a.kind, b.kind), cmp.Compare(a.key, b.key))
+	})
+}
+
+// firstLine is an OPA error without its location's path and the lines after the first.
+func firstLine(err error) string {
+	text := err.Error()
+	var list ast.Errors
+	if errors.As(err, &list) && len(list) > 0 {
+		text = list[0].Message
+	}
+	if line, _, ok := bytes.Cut([]byte(text), []byte("\n")); ok {
+		text = string(line)
+	}
+	return text
+}

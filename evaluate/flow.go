@@ -1,0 +1,388 @@
+package evaluate
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/bundle"
+	"github.com/open-policy-agent/opa/v1/compile"
+	"github.com/open-policy-agent/opa/v1/ir"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+)
+
+// plan is OPA's plan of a specialised library, kept to ask what its rules read.
+type plan struct {
+	strings []string
+	funcs   map[string]*ir.Func
+}
+
+// planRules plans the rules named (as controls.storage.public_access.violation).
+func planRules(ctx context.Context, modules map[string]*ast.Module, rules []string) (*plan, error) {
+	b := &bundle.Bundle{Data: map[string]any{}}
+	b.Manifest.Init()
+	b.Manifest.SetRegoVersion(ast.RegoV1)
+	for _, name := range sortedKeys(modules) {
+		m := modules[name].Copy()
+		b.Modules = append(b.Modules, bundle.ModuleFile{URL: name, Path: name, Raw: []byte(m.String()), Parsed: m})
+	}
+	var entrypoints []string
+	for _, r := range rules {
+		entrypoints = append(entrypoints, strings.ReplaceAll(r, ".", "/"))
+	}
+	c := compile.New().WithTarget("plan").WithEntrypoints(entrypoints...).WithBundle(b).WithPruneUnused(true).WithRegoVersion(ast.RegoV1)
+	if err := c.Build(ctx); err != nil {
+		return nil, fmt.Errorf("planning: %w", err)
+	}
+	var policy ir.Policy
+	if err := json.Unmarshal(c.Bundle().PlanModules[0].Raw, &policy); err != nil {
+		return nil, fmt.Errorf("reading the plan: %w", err)
+	}
+	p := &plan{funcs: map[string]*ir.Func{}}
+	for _, s := range policy.Static.Strings {
+		p.strings = append(p.strings, s.Value)
+	}
+	for _, f := range policy.Funcs.Funcs {
+		p.funcs[f.Name] = f
+	}
+	return p, nil
+}
+
+// reads tells what a rule can read: an abstract run of its plan, in which a
+// value is the set of places it may come from.
+// Rules named in skip are taken as read elsewhere.
+func (p *plan) reads(rule string, skip ...string) Reads {
+	set := newReadSet()
+	f := p.funcs["g0.data."+rule]
+	if f == nil {
+		return set.reads()
+	}
+	a := &analysis{plan: p, set: set, memo: map[string]value{}, skip: map[string]bool{}}
+	for _, s := range skip {
+		a.skip["g0.data."+s] = true
+	}
+	a.escape(a.call(f, []value{{places: []string{"input"}}, {places: []string{"data"}}}))
+	return set.reads()
+}
+
+// value is where a local may come from: places in the input or data document,
+// and, for what a rule built itself, the values of its elements.
+type value struct {
+	places []string // "input" or "data" and a JSON pointer
+	elems  *value
+}
+
+func (v value) join(o value) value {
+	out := value{places: slices.Clone(v.places)}
+	for _, p := range o.places {
+		if !slices.Contains(out.places, p) {
+			out.places = append(out.places, p)
+		}
+	}
+	slices.Sort(out.places)
+	switch {
+	case v.elems == nil:
+		out.elems = o.elems
+	case o.elems == nil:
+		out.elems = v.elems
+	default:
+		e := v.elems.join(*o.elems)
+		out.elems = &e
+	}
+	return out
+}
+
+func (v value) String() string {
+	s := strings.Join(v.places, " ")
+	if v.elems != nil {
+		s += "[" + v.elems.String() + "]"
+	}
+	return s
+}
+
+// analysis runs functions abstractly, each once for each combination of arguments.
+type analysis struct {
+	plan *plan
+	set  *readSet
+	memo map[string]value
+	skip map[string]bool
+}
+
+// frame is one function under analysis. A local takes a new value within a
+// block; what a nested block gave it may or may not hold after the block.
+type frame struct {
+	*analysis
+	env      map[ir.Local]value
+	assigned []map[ir.Local]value // for each open block, all that was assigned in it
+	returned value
+}
+
+func (a *analysis) call(f *ir.Func, args []value) value {
+	key := fmt.Sprint(f.Name, args)
+	if v, ok := a.memo[key]; ok {
+		return v
+	}
+	a.memo[key] = value{} // Rego has no recursion; a plan that had would stop here
+	fr := &frame{analysis: a, env: map[ir.Local]value{}}
+	for i, p := range f.Params {
+		if i < len(args) {
+			fr.env[p] = args[i]
+		}
+	}
+	for _, b := range f.Blocks {
+		fr.nested(b)
+	}
+	a.memo[key] = fr.returned
+	return fr.returned
+}
+
+// nested runs a block that may be left early, or run any number of times.
+func (f *frame) nested(b *ir.Block) {
+	for range 3 { // values grow by what a run of the block assigns; two runs settle
+		before := maps.Clone(f.env)
+		f.assigned = append(f.assigned, map[ir.Local]value{})
+		for _, s := range b.Stmts {
+			f.stmt(s)
+		}
+		inside := f.assigned[len(f.assigned)-1]
+		f.assigned = f.assigned[:len(f.assigned)-1]
+		f.env = before
+		for l, v := range inside {
+			f.weak(l, v)
+		}
+	}
+}
+
+// assign gives a local a new value.
+func (f *frame) assign(l ir.Local, v value) {
+	f.env[l] = v
+	for _, m := range f.assigned {
+		m[l] = m[l].join(v)
+	}
+}
+
+// weak adds to what a local may be.
+func (f *frame) weak(l ir.Local, v value) { f.assign(l, f.env[l].join(v)) }
+
+func (f *frame) operand(o ir.Operand) value {
+	switch v := o.Value.(type) {
+	case ir.Local:
+		return f.env[v]
+	case *ir.Local:
+		return f.env[*v]
+	}
+	return value{}
+}
+
+// literal is the string an operand stands for, if it is known.
+func (f *frame) literal(o ir.Operand) (string, bool) {
+	switch v := o.Value.(type) {
+	case ir.StringIndex:
+		return f.plan.strings[v], true
+	case *ir.StringIndex:
+		return f.plan.strings[*v], true
+	}
+	return "", false
+}
+
+func (f *frame) stmt(s ir.Stmt) {
+	switch s := s.(type) {
+	case *ir.CallStmt:
+		f.assign(s.Result, f.callStmt(s))
+	case *ir.CallDynamicStmt:
+		f.escape(value{places: []string{"input", "data"}})
+		f.assign(s.Result, value{places: []string{"input"}})
+	case *ir.BlockStmt:
+		for _, b := range s.Blocks {
+			f.nested(b)
+		}
+	case *ir.ScanStmt:
+		f.assign(s.Key, value{})
+		f.assign(s.Value, f.dot(f.env[s.Source], "*"))
+		f.nested(s.Block)
+	case *ir.NotStmt:
+		f.nested(s.Block)
+	case *ir.WithStmt:
+		f.escape(f.operand(s.Value))
+		f.nested(s.Block)
+	case *ir.ReturnLocalStmt:
+		f.returned = f.returned.join(f.env[s.Source])
+	case *ir.ResultSetAddStmt:
+		f.escape(f.env[s.Value])
+	case *ir.DotStmt:
+		key, ok := f.literal(s.Key)
+		if !ok {
+			key = "*"
+			f.escape(f.operand(s.Key))
+		}
+		f.assign(s.Target, f.dotKey(f.operand(s.Source), key, ok))
+	case *ir.ResetLocalStmt:
+		f.env[s.Target] = value{}
+	default:
+		f.build(s)
+	}
+}
+
+// build covers the statements that make, compare and collect values.
+func (f *frame) build(s ir.Stmt) {
+	switch s := s.(type) {
+	case *ir.AssignVarStmt:
+		f.assign(s.Target, f.operand(s.Source))
+	case *ir.AssignVarOnceStmt:
+		f.weak(s.Target, f.operand(s.Source))
+	case *ir.EqualStmt:
+		f.escape(f.operand(s.A))
+		f.escape(f.operand(s.B))
+	case *ir.NotEqualStmt:
+		f.escape(f.operand(s.A))
+		f.escape(f.operand(s.B))
+	case *ir.ArrayAppendStmt:
+		f.collect(s.Array, f.operand(s.Value))
+	case *ir.ObjectInsertStmt:
+		f.escape(f.operand(s.Key))
+		f.collect(s.Object, f.operand(s.Value))
+	case *ir.ObjectInsertOnceStmt:
+		f.escape(f.operand(s.Key))
+		f.escape(f.operand(s.Value))
+	case *ir.ObjectMergeStmt:
+		f.escape(f.env[s.A])
+		f.escape(f.env[s.B])
+		f.assign(s.Target, value{})
+	case *ir.SetAddStmt: // a set compares its elements, all of each
+		f.escape(f.operand(s.Value))
+	case *ir.LenStmt:
+		f.dot(f.operand(s.Source), "*")
+		f.assign(s.Target, value{})
+	case *ir.AssignIntStmt:
+		f.assign(s.Target, value{})
+	case *ir.MakeNullStmt:
+		f.assign(s.Target, value{})
+	case *ir.MakeNumberIntStmt:
+		f.assign(s.Target, value{})
+	case *ir.MakeNumberRefStmt:
+		f.assign(s.Target, value{})
+	case *ir.MakeArrayStmt:
+		f.assign(s.Target, value{})
+	case *ir.MakeObjectStmt:
+		f.assign(s.Target, value{})
+	case *ir.MakeSetStmt:
+		f.assign(s.Target, value{})
+	case *ir.IsArrayStmt, *ir.IsObjectStmt, *ir.IsSetStmt, *ir.IsDefinedStmt, *ir.IsUndefinedStmt, *ir.BreakStmt, *ir.NopStmt:
+		// presence was noted when the value was taken
+	default: // a statement of a later OPA: it may read anything
+		f.escape(value{places: []string{"input", "data"}})
+	}
+}
+
+// collect notes that a container may hold a value.
+func (f *frame) collect(container ir.Local, v value) {
+	f.weak(container, value{elems: &v})
+}
+
+func (f *frame) callStmt(s *ir.CallStmt) value {
+	args := make([]value, len(s.Args))
+	for i, o := range s.Args {
+		args[i] = f.operand(o)
+	}
+	if f.skip[s.Func] {
+		return value{}
+	}
+	if fn := f.plan.funcs[s.Func]; fn != nil {
+		return f.call(fn, args)
+	}
+	switch s.Func {
+	case ast.ObjectGet.Name:
+		if key, ok := f.literal(s.Args[1]); ok {
+			return f.dotKey(args[0], key, true).join(args[2])
+		}
+	case ast.ArrayConcat.Name:
+		e := f.dot(args[0], "*").join(f.dot(args[1], "*"))
+		return value{elems: &e}
+	case ast.Count.Name:
+		f.dot(args[0], "*")
+		return value{}
+	}
+	for _, a := range args {
+		f.escape(a)
+	}
+	return value{}
+}
+
+// dot takes a step down: it notes that something is looked for there.
+func (a *analysis) dot(v value, key string) value { return a.dotKey(v, key, false) }
+
+func (a *analysis) dotKey(v value, key string, literal bool) value {
+	var out value
+	for _, p := range v.places {
+		next := p + "/*"
+		if literal {
+			next = p + "/" + audit.EscapePointer(key)
+		}
+		if a.note(next, false) {
+			out.places = append(out.places, next)
+		}
+	}
+	if v.elems != nil {
+		out = out.join(*v.elems)
+	}
+	return out
+}
+
+// escape notes that all of a value is read.
+func (a *analysis) escape(v value) {
+	for _, p := range v.places {
+		a.note(p, true)
+	}
+	if v.elems != nil {
+		a.escape(*v.elems)
+	}
+}
+
+// note records a place, and tells whether to follow values from there.
+func (a *analysis) note(place string, whole bool) (follow bool) {
+	root, pointer, _ := strings.Cut(place, "/")
+	if root == "input" {
+		if pointer != "" {
+			pointer = "/" + pointer
+		}
+		a.set.input[pointer] = a.set.input[pointer] || whole
+		return true
+	}
+	path := steps("/" + pointer)
+	switch {
+	case len(path) == 0 || path[0] == "":
+		if whole {
+			a.set.estate["*"] = true
+			a.set.time = true
+		}
+		return true
+	case path[0] == "run":
+		a.set.time = true
+		return false
+	case path[0] == "*":
+		a.set.estate["*"] = true
+		return false
+	case path[0] != "estate":
+		return len(path) < 3 && !whole
+	}
+	return a.noteEstate(path[1:], whole)
+}
+
+func (a *analysis) noteEstate(path []string, whole bool) (follow bool) {
+	switch {
+	case slices.Contains(path[:min(2, len(path))], "*") || whole && len(path) < 3:
+		a.set.estate["*"] = true
+		return false
+	case len(path) < 3:
+		return true
+	}
+	a.set.estate[path[0]+"."+path[1]] = true
+	return false
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

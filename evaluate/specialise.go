@@ -1,0 +1,266 @@
+package evaluate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+)
+
+// unknowns are all that is not known of a resource before it is read: every
+// document key but source and type, the estate and the run. A key missing here
+// would be frozen as undefined, and what reads it would pass.
+var unknowns = []string{
+	"input.id", "input.name", "input.origin", "input.tags", "input.data", "input.gaps", "input.redacted",
+	"data.estate", "data.run",
+}
+
+// kind of resource: what the library is specialised for.
+type kind struct{ source, typ string }
+
+func (k kind) String() string { return k.source + "/" + k.typ }
+
+// fold replaces input.source and input.type by what is known and drops the rules
+// that can then never be true. OPA's partial evaluation does the same for most
+// rules, but not for those that only a comprehension refers to.
+func fold(modules map[string]*ast.Module, k kind) (map[string]*ast.Module, error) {
+	known := map[string]ast.Value{"source": ast.String(k.source), "type": ast.String(k.typ)}
+	out := make(map[string]*ast.Module, len(modules))
+	for name, m := range modules {
+		x, err := ast.TransformRefs(m.Copy(), func(r ast.Ref) (ast.Value, error) {
+			if len(r) == 2 && r[0].Equal(ast.InputRootDocument) {
+				if key, ok := r[1].Value.(ast.String); ok && known[string(key)] != nil {
+					return known[string(key)], nil
+				}
+			}
+			return r, nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("specialising %s for %s: %w", name, k, err)
+		}
+		folded := x.(*ast.Module)
+		folded.Rules = slices.DeleteFunc(folded.Rules, dead)
+		out[name] = folded
+	}
+	return out, nil
+}
+
+// dead tells whether a rule's body is known to be false. It also drops from the
+// body what is known to be true.
+func dead(r *ast.Rule) bool {
+	if r.Default || r.Else != nil || len(r.Head.Args) > 0 {
+		return false
+	}
+	for _, e := range r.Body {
+		if truth, known := constant(e); known && !truth {
+			return true
+		}
+	}
+	var body ast.Body
+	for _, e := range r.Body {
+		if truth, known := constant(e); !known || !truth {
+			body.Append(e.Copy())
+		}
+	}
+	if len(body) == 0 {
+		body = ast.NewBody(ast.NewExpr(ast.BooleanTerm(true)))
+	}
+	r.Body = body
+	return false
+}
+
+// constant evaluates x == y, x != y and x in {…} where everything is a literal.
+func constant(e *ast.Expr) (truth, known bool) {
+	if !e.IsCall() || len(e.With) > 0 || len(e.Operands()) != 2 {
+		return false, false
+	}
+	a, b := e.Operand(0), e.Operand(1)
+	if !a.IsGround() || !b.IsGround() || hasRef(a) || hasRef(b) {
+		return false, false
+	}
+	switch e.Operator().String() {
+	case ast.Equal.Name, ast.Equality.Name:
+		truth = a.Equal(b)
+	case ast.NotEqual.Name:
+		truth = !a.Equal(b)
+	case ast.Member.Name:
+		switch c := b.Value.(type) {
+		case ast.Set:
+			truth = c.Contains(a)
+		case *ast.Array:
+			for i := range c.Len() {
+				truth = truth || c.Elem(i).Equal(a)
+			}
+		default:
+			return false, false
+		}
+	default:
+		return false, false
+	}
+	return truth != e.Negated, true
+}
+
+// hasRef tells whether a ground term still has to be looked up or computed.
+func hasRef(t *ast.Term) bool {
+	found := false
+	ast.WalkTerms(t, func(t *ast.Term) bool {
+		switch t.Value.(type) {
+		case ast.Ref, ast.Call, ast.Var, *ast.ArrayComprehension, *ast.SetComprehension, *ast.ObjectComprehension:
+			found = true
+		}
+		return found
+	})
+	return found
+}
+
+// estatePrefix begins the names of the rules that declare one estate kind each.
+const estatePrefix = "estate__"
+
+// splitEstate adds, beside every rule `estate contains {"kind": k, …}`, the same
+// rule under a name of its own, so that what each kind reads can be told apart.
+// It returns the path of each kind's rules.
+func splitEstate(modules map[string]*ast.Module) (map[string][]string, error) {
+	kinds := map[string][]string{}
+	for _, name := range sortedKeys(modules) {
+		m := modules[name]
+		var more []*ast.Rule
+		for _, r := range m.Rules {
+			if r.Head.Name != "estate" {
+				continue
+			}
+			k, err := estateKind(r)
+			if err != nil {
+				return nil, err
+			}
+			c := r.Copy()
+			c.Head.Name = ast.Var(estatePrefix + k)
+			c.Head.Reference = ast.Ref{ast.VarTerm(estatePrefix + k)}
+			c.Module = m
+			more = append(more, c)
+			path := strings.TrimPrefix(m.Package.Path.String(), "data.") + "." + estatePrefix + k
+			if !slices.Contains(kinds[k], path) {
+				kinds[k] = append(kinds[k], path)
+			}
+		}
+		m.Rules = append(m.Rules, more...)
+	}
+	return kinds, nil
+}
+
+func estateKind(r *ast.Rule) (string, error) {
+	if r.Head.Key != nil {
+		if obj, ok := r.Head.Key.Value.(ast.Object); ok {
+			if v := obj.Get(ast.StringTerm("kind")); v != nil {
+				if s, ok := v.Value.(ast.String); ok {
+					return string(s), nil
+				}
+			}
+		}
+	}
+	return "", fmt.Errorf("%s: an estate rule must read `estate contains {\"kind\": \"<literal>\", \"key\": …, \"value\": …} if …`", r.Location)
+}
+
+// part is one control as a query asks about it.
+type part struct {
+	audit.Control
+	applies    bool     // the package has a rule `applies`
+	attributes []string // the adapter attributes it reads, as lib.storage.bucket.encrypted
+	estate     bool     // it can read the estate for this kind of resource
+}
+
+// entryModule asks everything about some controls in one set. Its heads must be
+// objects: for `out[c] contains v` partial evaluation silently does nothing.
+func entryModule(parts []part) (*ast.Module, error) {
+	var b strings.Builder
+	b.WriteString("package crosscheck.entry\n\n")
+	asked := map[string]bool{}
+	for _, p := range parts {
+		id := strconv.Quote(p.ID)
+		fmt.Fprintf(&b, "out contains {\"control\": %s, \"violation\": v} if some v in data.%s.violation\n", id, p.Package)
+		if p.applies {
+			fmt.Fprintf(&b, "out contains {\"control\": %s, \"applies\": true} if data.%s.applies\n", id, p.Package)
+		}
+		for _, a := range p.attributes {
+			if !asked[a] {
+				asked[a] = true
+				fmt.Fprintf(&b, "out contains {\"defined\": %s} if _ = data.%s\n", strconv.Quote(a), a)
+			}
+		}
+	}
+	return parse("crosscheck/entry.rego", b.String())
+}
+
+func parse(name, text string) (*ast.Module, error) {
+	m, err := ast.ParseModuleWithOpts(name, text, ast.ParserOptions{RegoVersion: ast.RegoV1})
+	if err != nil {
+		return nil, fmt.Errorf("generated %s: %w", name, err)
+	}
+	return m, nil
+}
+
+// compiled compiles copies of modules, so that one set serves several compilers:
+// partial evaluation writes into the compiler it is given.
+func compiled(modules map[string]*ast.Module, caps *ast.Capabilities) (*ast.Compiler, error) {
+	c := ast.NewCompiler()
+	if caps != nil {
+		c = c.WithCapabilities(caps)
+	}
+	copies := make(map[string]*ast.Module, len(modules))
+	for name, m := range modules {
+		copies[name] = m.Copy()
+	}
+	if c.Compile(copies); c.Failed() {
+		return nil, c.Errors
+	}
+	return c, nil
+}
+
+// query is a specialised, prepared question. It is safe to share.
+type query struct{ prepared []rego.PreparedEvalQuery }
+
+// prepare partially evaluates a query with source, type and parameters known,
+// and compiles the residual with a compiler of its own. Not for concurrent use.
+func prepare(ctx context.Context, modules map[string]*ast.Module, text string, k kind, parameters map[string]any) (*query, error) {
+	known := newStore(parameters, "", nil)
+	compiler, err := compiled(modules, nil)
+	if err != nil {
+		return nil, err
+	}
+	pq, err := rego.New(
+		rego.Query(text), rego.Compiler(compiler), rego.SetRegoVersion(ast.RegoV1), rego.Store(known),
+		rego.Input(map[string]any{"source": k.source, "type": k.typ}),
+		rego.Unknowns(unknowns), rego.ShallowInlining(true), rego.StrictBuiltinErrors(true),
+	).Partial(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("partial evaluation for %s: %w", k, err)
+	}
+	residual := make(map[string]*ast.Module, len(modules)+len(pq.Support))
+	for name, m := range modules {
+		residual[name] = m
+	}
+	for i, m := range pq.Support {
+		residual[fmt.Sprintf("crosscheck/residual/%d.rego", i)] = m
+	}
+	out := &query{}
+	for _, body := range pq.Queries {
+		c, err := compiled(residual, nil)
+		if err != nil {
+			return nil, fmt.Errorf("residual for %s: %w", k, err)
+		}
+		p, err := rego.New(
+			rego.ParsedQuery(body), rego.Compiler(c), rego.SetRegoVersion(ast.RegoV1),
+			rego.Store(known), rego.StrictBuiltinErrors(true), rego.GenerateJSON(keepValue),
+		).PrepareForEval(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("residual for %s: %w", k, err)
+		}
+		out.prepared = append(out.prepared, p)
+	}
+	return out, nil
+}
