@@ -172,7 +172,7 @@ func (a *Auditor) knownOrigins(s Scope) error {
 	return nil
 }
 
-// judgeBy settles as_of, whether the run is simulated, and the run's ID's other parts.
+// judgeBy settles as_of, and whether the run is simulated.
 func (a *Auditor) judgeBy(run *Run, o Order) {
 	live, latest := false, time.Time{}
 	for _, s := range run.Snapshots {
@@ -187,8 +187,7 @@ func (a *Auditor) judgeBy(run *Run, o Order) {
 	}
 	if !o.At.IsZero() {
 		at := o.At.UTC().Truncate(time.Second)
-		off := at.Sub(run.AsOf).Abs()
-		run.Simulated = at.Before(latest) && live || at.Before(run.AsOf) || off > time.Hour
+		run.Simulated = at.Before(latest) || at.Sub(run.AsOf).Abs() > time.Hour
 		run.AsOf = at
 	}
 	if run.Simulated {

@@ -30,7 +30,10 @@ func (k kind) String() string { return k.source + "/" + k.typ }
 // that can then never be true. OPA's partial evaluation does the same for most
 // rules, but not for those that only a comprehension refers to.
 func fold(modules map[string]*ast.Module, k kind) (map[string]*ast.Module, error) {
-	known := map[string]ast.Value{"source": ast.String(k.source), "type": ast.String(k.typ)}
+	known := map[string]ast.Value{"source": ast.String(k.source)}
+	if k.typ != "" { // any type of the source
+		known["type"] = ast.String(k.typ)
+	}
 	out := make(map[string]*ast.Module, len(modules))
 	for name, m := range modules {
 		x, err := ast.TransformRefs(m.Copy(), func(r ast.Ref) (ast.Value, error) {
@@ -45,10 +48,54 @@ func fold(modules map[string]*ast.Module, k kind) (map[string]*ast.Module, error
 			return nil, fmt.Errorf("specialising %s for %s: %w", name, k, err)
 		}
 		folded := x.(*ast.Module)
-		folded.Rules = slices.DeleteFunc(folded.Rules, dead)
+		folded.Rules = living(folded)
 		out[name] = folded
 	}
 	return out, nil
+}
+
+// living drops the dead rules. The last one of a name stays, without anything to
+// ask: a set of which nothing is left is empty, not undefined.
+func living(m *ast.Module) []*ast.Rule {
+	var out, dropped []*ast.Rule
+	alive := map[string]bool{}
+	for _, r := range m.Rules {
+		if dead(r) {
+			dropped = append(dropped, r)
+			continue
+		}
+		out = append(out, r)
+		alive[ruleName(r)] = true
+	}
+	for _, r := range dropped {
+		if name := ruleName(r); !alive[name] && name != "estate" {
+			alive[name] = true
+			out = append(out, never(r))
+		}
+	}
+	return out
+}
+
+func ruleName(r *ast.Rule) string { return r.Head.Ref().GroundPrefix().String() }
+
+// never is a rule of the same shape that does not hold. Its value is of any
+// type, so that what uses the rule still compiles.
+func never(r *ast.Rule) *ast.Rule {
+	r.Head = r.Head.Copy()
+	none := ast.CallTerm(ast.RefTerm(ast.VarTerm("json"), ast.StringTerm("unmarshal")), ast.StringTerm("null"))
+	for i, t := range r.Head.Reference {
+		if i > 0 && !t.IsGround() {
+			r.Head.Reference[i] = ast.StringTerm("none")
+		}
+	}
+	if r.Head.Key != nil {
+		r.Head.Key = none
+	}
+	if r.Head.Value != nil {
+		r.Head.Value = none
+	}
+	r.Body = ast.NewBody(ast.NewExpr(ast.BooleanTerm(false)))
+	return r
 }
 
 // dead tells whether a rule's body is known to be false. It also drops from the
@@ -228,15 +275,7 @@ type query struct{ prepared []rego.PreparedEvalQuery }
 // and compiles the residual with a compiler of its own. Not for concurrent use.
 func prepare(ctx context.Context, modules map[string]*ast.Module, text string, k kind, parameters map[string]any) (*query, error) {
 	known := newStore(parameters, "", nil)
-	compiler, err := compiled(modules, nil)
-	if err != nil {
-		return nil, err
-	}
-	pq, err := rego.New(
-		rego.Query(text), rego.Compiler(compiler), rego.SetRegoVersion(ast.RegoV1), rego.Store(known),
-		rego.Input(map[string]any{"source": k.source, "type": k.typ}),
-		rego.Unknowns(unknowns), rego.ShallowInlining(true), rego.StrictBuiltinErrors(true),
-	).Partial(ctx)
+	pq, err := partial(ctx, modules, text, k, known)
 	if err != nil {
 		return nil, fmt.Errorf("partial evaluation for %s: %w", k, err)
 	}
@@ -263,4 +302,17 @@ func prepare(ctx context.Context, modules map[string]*ast.Module, text string, k
 		out.prepared = append(out.prepared, p)
 	}
 	return out, nil
+}
+
+// partial is the library as it remains once source, type and parameters are known.
+func partial(ctx context.Context, modules map[string]*ast.Module, text string, k kind, known *store) (*rego.PartialQueries, error) {
+	compiler, err := compiled(modules, nil)
+	if err != nil {
+		return nil, err
+	}
+	return rego.New(
+		rego.Query(text), rego.Compiler(compiler), rego.SetRegoVersion(ast.RegoV1), rego.Store(known),
+		rego.Input(map[string]any{"source": k.source, "type": k.typ}),
+		rego.Unknowns(unknowns), rego.ShallowInlining(true), rego.StrictBuiltinErrors(true),
+	).Partial(ctx)
 }

@@ -1,0 +1,169 @@
+package evaluate_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+)
+
+// addresses is a library in which machines look up the addresses that another source declares.
+func addresses(t testing.TB, extra ...string) map[string]string {
+	t.Helper()
+	return map[string]string{
+		"lib/estate/netbox.rego": `package lib.estate.netbox
+
+estate contains {"kind": "address", "key": input.data.address, "value": {"status": input.data.status}} if {
+	input.source == "netbox"
+	input.type == "ipam.ipaddress"
+}
+
+estate contains {"kind": "device", "key": input.name, "value": {}} if {
+	input.source == "netbox"
+	input.type == "dcim.device"
+}
+`,
+		"lib/machine.rego": `package lib.machine
+
+address := input.data.ip if input.source == "aws"
+`,
+		"controls/rec/known.rego": control("REC-001", "controls.rec.known", `"aws/T"`, `import data.lib.machine
+
+violation contains {"message": "unknown", "observed": machine.address, "expected": "", "path": "/data/ip"} if {
+	not data.estate.netbox.address[machine.address]
+}
+
+violation contains {"message": sprintf("is %s", [hit.value.status]), "observed": hit.id, "expected": "", "path": "/data/ip"} if {
+	some hit in data.estate.netbox.address[machine.address]
+	hit.value.status != "active"
+}
+`, extra...),
+	}
+}
+
+func TestLookups(t *testing.T) {
+	t.Parallel()
+	e := engine(t, library(t, addresses(t)))
+	machines := []audit.Resource{
+		doc("aws/1/eu", "T", "active", `{"ip":"10.0.0.1"}`), doc("aws/1/eu", "T", "retired", `{"ip":"10.0.0.2"}`), doc("aws/1/eu", "T", "unknown", `{"ip":"10.0.0.3"}`),
+	}
+	known := []audit.Resource{
+		doc("netbox/hq", "ipam.ipaddress", "1", `{"address":"10.0.0.1","status":"active"}`), doc("netbox/hq", "ipam.ipaddress", "2", `{"address":"10.0.0.2","status":"retired"}`),
+	}
+	t.Run("hit and miss", func(t *testing.T) {
+		t.Parallel()
+		want(t, outcomes(t, e, judgement(t, append(machines, known...)...)),
+			"active REC-001 pass", "retired REC-001 fail is retired", "unknown REC-001 fail unknown")
+	})
+	t.Run("population gap", func(t *testing.T) {
+		t.Parallel()
+		for typ, miss := range map[string]string{
+			"ipam.ipaddress": "unknown REC-001 not_evaluated lookup netbox.address", audit.AllTypes: "unknown REC-001 not_evaluated lookup netbox.address",
+			"dcim.device": "unknown REC-001 fail unknown", "ipam.prefix": "unknown REC-001 fail unknown",
+		} {
+			j := judgement(t, append(machines, known...)...)
+			j.Snapshots[1].Gaps = []audit.Gap{{Origin: "netbox/hq", Type: typ, Code: audit.Unproven, Operation: "GET"}}
+			want(t, outcomes(t, e, j), "active REC-001 pass", "retired REC-001 fail is retired", miss)
+		}
+	})
+	t.Run("gap in a document", func(t *testing.T) {
+		t.Parallel()
+		for pointer, miss := range map[string]string{
+			"/data/address": "unknown REC-001 not_evaluated lookup netbox.address", "/data": "unknown REC-001 not_evaluated lookup netbox.address",
+			"/data/comments": "unknown REC-001 fail unknown",
+		} {
+			hole := doc("netbox/hq", "ipam.ipaddress", "3", `{"status":"active"}`, gap(pointer))
+			want(t, outcomes(t, e, judgement(t, append(machines, append(known, hole)...)...)), "active REC-001 pass", "retired REC-001 fail is retired", miss)
+		}
+	})
+	t.Run("source not among the inputs", func(t *testing.T) {
+		t.Parallel()
+		want(t, outcomes(t, e, judgement(t, machines...)), "active REC-001 excluded needs_estate netbox", "retired REC-001 excluded needs_estate netbox", "unknown REC-001 excluded needs_estate netbox")
+	})
+	t.Run("needs all", func(t *testing.T) {
+		t.Parallel()
+		all := engine(t, library(t, addresses(t, "#   needs_all: true")))
+		j := judgement(t, append(machines, known...)...)
+		j.Snapshots[1].Gaps = []audit.Gap{{Origin: "netbox/hq", Type: "ipam.ipaddress", Code: audit.Unproven, Operation: "GET"}}
+		want(t, outcomes(t, all, j), "active REC-001 not_evaluated lookup netbox.address", "retired REC-001 not_evaluated lookup netbox.address", "unknown REC-001 not_evaluated lookup netbox.address")
+	})
+}
+
+// TestSlices: what was looked up is recorded, and the decision's ID rests on it.
+func TestSlices(t *testing.T) {
+	t.Parallel()
+	e := engine(t, library(t, addresses(t)))
+	decide := func(address string, gaps ...audit.Gap) audit.Decision {
+		j := judgement(t, doc("aws/1/eu", "T", "m", `{"ip":"10.0.0.1"}`), doc("netbox/hq", "ipam.ipaddress", "1", `{"address":"`+address+`","status":"active"}`))
+		j.Snapshots[1].Gaps = gaps
+		var out audit.Decision
+		if err := e.Decide(t.Context(), j, func(v audit.Verdict) error { out = v.Decisions[0]; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	hit, miss, other := decide("10.0.0.1"), decide("10.0.0.9"), decide("10.0.0.8")
+	if got, want := hit.Slice.Lookups[0].Hits[0].ID, "netbox/hq/ipam.ipaddress/1"; got != want {
+		t.Errorf("hit %s, want %s", got, want)
+	}
+	if hit.SliceDigest == miss.SliceDigest || hit.ID == miss.ID {
+		t.Error("a hit and a miss share a slice or an id")
+	}
+	if miss.ID != other.ID {
+		t.Error("an entry that was not looked up changed the id")
+	}
+	gapped := decide("10.0.0.1", audit.Gap{Origin: "netbox/hq", Type: "ipam.ipaddress", Code: audit.Unproven, Operation: "GET"})
+	if gapped.SliceDigest == hit.SliceDigest {
+		t.Error("gaps of the kind looked up left no trace in the slice")
+	}
+	want, err := audit.DigestOf(hit.Slice)
+	if err != nil || hit.SliceDigest != want {
+		t.Errorf("slice digest %s, want %s, %v", hit.SliceDigest, want, err)
+	}
+}
+
+func TestHostileEstate(t *testing.T) {
+	t.Parallel()
+	files := addresses(t)
+	files["lib/estate/netbox.rego"] = strings.ReplaceAll(files["lib/estate/netbox.rego"], `"key": input.data.address`, `"key": input.data.number`)
+	e := engine(t, library(t, files))
+	j := judgement(t, doc("aws/1/eu", "T", "m", `{"ip":"10.0.0.1"}`), doc("netbox/hq", "ipam.ipaddress", "1", `{"number":7,"status":"active"}`))
+	err := e.Decide(t.Context(), j, func(audit.Verdict) error { return nil })
+	if err == nil || !strings.Contains(err.Error(), "netbox/hq/ipam.ipaddress/1") {
+		t.Errorf("an entry whose key is no string: %v, want an error that names the resource", err)
+	}
+}
+
+func TestUndeclaredKind(t *testing.T) {
+	t.Parallel()
+	files := addresses(t)
+	files["controls/rec/known.rego"] = strings.ReplaceAll(files["controls/rec/known.rego"], "netbox.address", "netbox.adress")
+	if err := engine(t, library(t, files)).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "netbox.adress") {
+		t.Errorf("Check() = %v, want an error that names the kind nothing declares", err)
+	}
+	if err := engine(t, library(t, addresses(t))).Check(t.Context()); err != nil {
+		t.Errorf("Check() of the library as it should be: %v", err)
+	}
+}
+
+// TestOrderOfReading: the order in which snapshots come leaves no trace.
+func TestOrderOfReading(t *testing.T) {
+	t.Parallel()
+	e := engine(t, library(t, addresses(t)))
+	m := doc("aws/1/eu", "T", "m", `{"ip":"10.0.0.1"}`)
+	a, b := doc("netbox/a", "ipam.ipaddress", "1", `{"address":"10.0.0.1","status":"x"}`), doc("netbox/b", "ipam.ipaddress", "1", `{"address":"10.0.0.1","status":"y"}`)
+	ids := func(resources ...audit.Resource) (out []string) {
+		if err := e.Decide(t.Context(), judgement(t, resources...), func(v audit.Verdict) error {
+			out = append(out, v.Decisions[0].ID)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	if diff := cmp.Diff(ids(m, a, b), ids(b, m, a)); diff != "" {
+		t.Errorf("ids depend on the order of snapshots:\n%s", diff)
+	}
+}

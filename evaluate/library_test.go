@@ -1,0 +1,61 @@
+package evaluate_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate"
+	"github.com/crosscheck-dev/crosscheck/policies"
+)
+
+func embedded(t testing.TB) *policies.Library {
+	t.Helper()
+	lib, err := policies.Load(policies.Embedded(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lib
+}
+
+// TestLibraryIsSpecialised: what remains of the library for a type asks no more
+// what is known, and reads nothing of another source (traps 2 and 5).
+func TestLibraryIsSpecialised(t *testing.T) {
+	t.Parallel()
+	e := engine(t, embedded(t))
+	if err := e.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	err := e.AllReads(t.Context(), func(c audit.Control, source, typ string, r evaluate.Reads) {
+		name := c.ID + " " + source + "/" + typ
+		if len(r.Input) == 0 {
+			t.Errorf("%s reads nothing", name)
+		}
+		for _, read := range r.Input {
+			foreign := map[string][]string{
+				audit.AWS: {"/data/values", "/data/spec", "/data/metadata"}, audit.Terraform: {"/data/Describe", "/data/Get", "/data/spec"},
+				audit.Kubernetes: {"/data/values", "/data/Describe", "/data/Get"}, audit.NetBox: {"/data/values", "/data/Describe", "/data/spec"},
+			}[source]
+			for _, f := range append(foreign, "/source", "/type") {
+				if strings.HasPrefix(read.Pointer, f) {
+					t.Errorf("%s reads %s", name, read.Pointer)
+				}
+			}
+			if read.Pointer == "" || read.Pointer == "/data" {
+				t.Errorf("%s reads %q: any gap makes it not evaluated", name, read.Pointer)
+			}
+		}
+		residual, err := e.Residual(t.Context(), source, typ)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, known := range []string{"input.source", "input.type"} {
+			if strings.Contains(residual, known) {
+				t.Errorf("%s: the residual still asks %s", name, known)
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

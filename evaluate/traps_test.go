@@ -1,0 +1,166 @@
+package evaluate_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+)
+
+// The traps of partial evaluation, each of which would be a false pass.
+
+// Trap 1: an estate or a document key that is frozen while preparing. Every key
+// of a document, the estate and the run are unknown until a resource is decided.
+func TestNothingIsFrozen(t *testing.T) {
+	t.Parallel()
+	for _, expr := range []string{
+		`input.id == "aws/1/eu/T/x"`, `input.name == "x"`, `input.origin == "aws/1/eu"`, `input.tags.a == "b"`, `input.data.a == 1`,
+		`input.gaps["/data/gone"] == "AccessDenied x:Get"`, `input.redacted[0] == "/data/secret"`,
+		`data.run.as_of == "2026-11-21T02:00:00Z"`, `data.estate.netbox.thing["k"]`,
+	} {
+		t.Run(expr, func(t *testing.T) {
+			t.Parallel()
+			lib := library(t, map[string]string{
+				"lib/estate.rego":    "package lib.estate\n\nestate contains {\"kind\": \"thing\", \"key\": \"k\", \"value\": 1} if input.source == \"netbox\"\n",
+				"lib/thing.rego":     "package lib.thing\n\nholds if " + expr + "\nelse := false\n",
+				"controls/a/b.rego":  control("TRP-001", "controls.a.b", `"aws/T"`, "import data.lib.thing\n\nviolation contains {\"message\": \"seen\", \"observed\": 1, \"expected\": 2, \"path\": \"/data\"} if thing.holds\n"),
+				"controls/a/c.rego":  control("TRP-002", "controls.a.c", `"aws/T"`, "import data.lib.thing\n\nviolation contains {\"message\": \"not seen\", \"observed\": 1, \"expected\": 2, \"path\": \"/data\"} if not thing.holds\n"),
+				"controls/a/no.rego": control("TRP-003", "controls.a.no", `"aws/T"`, "violation contains {\"message\": \"never\", \"observed\": 1, \"expected\": 2, \"path\": \"/data\"} if input.data.never\n"),
+			})
+			x := doc("aws/1/eu", "T", "x", `{"a":1}`, gap("/data/gone"), redacted("/data/secret"), func(r *audit.Resource) { r.Tags = map[string]string{"a": "b"} })
+			got := outcomes(t, engine(t, lib), judgement(t, x, doc("netbox/n", "thing", "1", `{}`)))
+			want(t, got, "x TRP-001 fail seen", "x TRP-002 pass", "x TRP-003 pass")
+		})
+	}
+}
+
+// Traps 3 and 7: a builtin error or a conflict must not turn into a pass, and
+// must touch no other control and no other resource.
+func TestErrorsStayWhereTheyAre(t *testing.T) {
+	t.Parallel()
+	always := "violation contains {\"message\": \"always\", \"observed\": 1, \"expected\": 2, \"path\": \"/data\"} if input.id\n"
+	lib := library(t, map[string]string{
+		"lib/thing.rego":           "package lib.thing\n\nnumber := to_number(input.data.n)\nclash := input.data.a\nclash := input.data.b\n",
+		"controls/a/always.rego":   control("ERR-001", "controls.a.always", `"aws/T"`, always),
+		"controls/a/builtin.rego":  control("ERR-002", "controls.a.builtin", `"aws/T"`, "import data.lib.thing\n\nviolation contains {\"message\": \"big\", \"observed\": 1, \"expected\": 2, \"path\": \"/data\"} if thing.number > 5\n"),
+		"controls/a/conflict.rego": control("ERR-003", "controls.a.conflict", `"aws/T"`, "import data.lib.thing\n\nviolation contains {\"message\": \"odd\", \"observed\": 1, \"expected\": 2, \"path\": \"/data\"} if thing.clash == 3\n"),
+	})
+	got := outcomes(t, engine(t, lib), judgement(t,
+		doc("aws/1/eu", "T", "bad number", `{"n":"x","a":1,"b":1}`),
+		doc("aws/1/eu", "T", "clash", `{"n":"6","a":1,"b":2}`),
+		doc("aws/1/eu", "T", "good", `{"n":"6","a":1,"b":1}`),
+	))
+	want(t, got,
+		"bad number ERR-001 fail always", "bad number ERR-002 not_evaluated error", "bad number ERR-003 pass",
+		"clash ERR-001 fail always", "clash ERR-002 fail big", "clash ERR-003 not_evaluated error",
+		"good ERR-001 fail always", "good ERR-002 fail big", "good ERR-003 pass",
+	)
+}
+
+// Trap: a negated `every` and an `every` over parameters, which older OPAs got wrong.
+func TestEvery(t *testing.T) {
+	t.Parallel()
+	lib := library(t, map[string]string{
+		"lib/thing.rego": "package lib.thing\n\ntags := input.tags\n",
+		"controls/a/b.rego": control("EVR-001", "controls.a.b", `"aws/T"`, `import data.lib.thing
+
+violation contains {"message": "untagged", "observed": thing.tags, "expected": data.parameters["EVR-001"].names, "path": "/tags"} if not _all_there
+
+_all_there if {
+	every name in data.parameters["EVR-001"].names { thing.tags[name] }
+}
+`, "#   parameters:", "#     names: {type: array, description: Tags., default: [a, b]}"),
+	})
+	tagged := func(names ...string) func(*audit.Resource) {
+		return func(r *audit.Resource) {
+			r.Tags = map[string]string{}
+			for _, n := range names {
+				r.Tags[n] = "x"
+			}
+		}
+	}
+	want(t, outcomes(t, engine(t, lib), judgement(t, doc("aws/1/eu", "T", "both", `{}`, tagged("a", "b")), doc("aws/1/eu", "T", "one", `{}`, tagged("a")))),
+		"both EVR-001 pass", "one EVR-001 fail untagged")
+}
+
+// A violation that is none must not count as a pass.
+func TestViolationShape(t *testing.T) {
+	t.Parallel()
+	lib := library(t, map[string]string{
+		"lib/thing.rego":    "package lib.thing\n\nmessage := input.data.m\n",
+		"controls/a/b.rego": control("SHP-001", "controls.a.b", `"aws/T"`, "import data.lib.thing\n\nviolation contains {\"message\": thing.message, \"observed\": 1, \"expected\": 2, \"path\": \"/data\"} if input.id\n"),
+	})
+	want(t, outcomes(t, engine(t, lib), judgement(t, doc("aws/1/eu", "T", "number", `{"m":7}`), doc("aws/1/eu", "T", "text", `{"m":"x"}`))),
+		"number SHP-001 not_evaluated error", "text SHP-001 fail x")
+}
+
+// Rego's sets reach us in OPA's order; violations are sorted by their bytes.
+func TestWorkersLeaveNoTrace(t *testing.T) {
+	t.Parallel()
+	lib := library(t, map[string]string{
+		"lib/thing.rego":    "package lib.thing\n\nnames := input.data.names\n",
+		"controls/a/b.rego": control("ORD-001", "controls.a.b", `"aws/T"`, "import data.lib.thing\n\nviolation contains {\"message\": n, \"observed\": n, \"expected\": 2, \"path\": \"/data\"} if some n in thing.names\n"),
+	})
+	var resources []audit.Resource
+	for _, n := range strings.Split("abcdefghijklmnopqrstuvwxyz", "") {
+		resources = append(resources, doc("aws/1/eu", "T", n, `{"names":["c","a","b"],"pad":"`+strings.Repeat(n, 100<<10)+`"}`))
+	}
+	got := outcomes(t, engine(t, lib), judgement(t, resources...))
+	for i, line := range got {
+		if want := resources[i].Name + " ORD-001 fail a b c"; line != want {
+			t.Errorf("line %d: %s, want %s", i, line, want)
+		}
+	}
+}
+
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	lib := library(t, map[string]string{
+		"lib/thing.rego": "package lib.thing\n\nxs := numbers.range(1, input.data.n)\n",
+		"controls/a/b.rego": control("END-001", "controls.a.b", `"aws/T"`,
+			"import data.lib.thing\n\nviolation contains {\"message\": \"never\", \"observed\": 1, \"expected\": 2, \"path\": \"/data\"} if {\n\tsome x in thing.xs\n\tsome y in thing.xs\n\tsome z in thing.xs\n\tx + y + z == -1\n}\n"),
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	j := judgement(t, doc("aws/1/a", "T", "short", `{"n":1}`), doc("aws/1/b", "T", "endless", `{"n":5000}`))
+	err := engine(t, lib).Decide(ctx, j, func(v audit.Verdict) error {
+		cancel() // the other snapshot is about to be judged
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("Decide() = %v, want %v", err, context.Canceled)
+	}
+}
+
+// A set of which every body is for another type is empty, not undefined: what
+// counts it must not become undefined with it.
+func TestEmptySets(t *testing.T) {
+	t.Parallel()
+	lib := library(t, map[string]string{
+		"lib/thing.rego": `package lib.thing
+
+_open contains x if {
+	input.source == "kubernetes"
+	some x in input.data.xs
+}
+
+_ports[x] := true if {
+	input.source == "kubernetes"
+	some x in input.data.xs
+}
+
+_label := input.data.label if input.source == "kubernetes"
+
+count_open := count(_open) + count(_ports)
+
+label := object.get({"l": l | l := _label}, "l", "none")
+`,
+		"controls/a/b.rego": control("SET-001", "controls.a.b", `"aws/T"`, `import data.lib.thing
+
+violation contains {"message": thing.label, "observed": 1, "expected": 2, "path": "/data"} if thing.count_open == 0
+`),
+	})
+	want(t, outcomes(t, engine(t, lib), judgement(t, doc("aws/1/eu", "T", "x", `{}`))), "x SET-001 fail none")
+}
