@@ -2,6 +2,8 @@ package audit
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -44,8 +46,8 @@ func Owner(tags map[string]string) string {
 		if v := tags[want]; v != "" {
 			return v
 		}
-		for key, v := range tags {
-			if v != "" && strings.EqualFold(key, want) {
+		for _, key := range slices.Sorted(maps.Keys(tags)) {
+			if v := tags[key]; v != "" && strings.EqualFold(key, want) {
 				return v
 			}
 		}

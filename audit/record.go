@@ -114,8 +114,8 @@ func (r Record) Stored(ctx context.Context, yield func(Verdict) error) error {
 		return err
 	}
 	err = Lines(ctx, rc, func(line []byte) error {
-		var v Verdict
-		if err := json.Unmarshal(line, &v); err != nil {
+		v, err := parseVerdict(line)
+		if err != nil {
 			return fmt.Errorf("verdict segment: %w", err)
 		}
 		return yield(v)
@@ -164,10 +164,19 @@ func (s *segment) peek() (Verdict, bool) { return s.head, s.ok && s.err == nil }
 func (s *segment) next() {
 	s.head = Verdict{}
 	if s.ok = s.sc.Scan(); s.ok {
-		s.err = json.Unmarshal(s.sc.Bytes(), &s.head)
+		s.head, s.err = parseVerdict(s.sc.Bytes())
 		return
 	}
 	s.err = s.sc.Err()
 }
 
 func (s *segment) close() { _ = s.rc.Close() }
+
+// parseVerdict keeps numbers as their literal: a violation is shown as it was found.
+func parseVerdict(line []byte) (Verdict, error) {
+	dec := json.NewDecoder(bytes.NewReader(line))
+	dec.UseNumber()
+	var v Verdict
+	err := dec.Decode(&v)
+	return v, err
+}
