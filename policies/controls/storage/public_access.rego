@@ -23,7 +23,6 @@
 #       aws s3api put-public-access-block --bucket NAME --public-access-block-configuration \
 #         BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true
 #   runbook: s3-block-public-access
-#   needs_all: true
 package controls.storage.public_access
 
 import data.lib.storage.bucket

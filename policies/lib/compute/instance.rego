@@ -36,3 +36,20 @@ metadata_path := "/data/values/metadata_options/0/http_tokens" if {
 	input.source == "terraform"
 	input.type == "aws_instance"
 }
+
+# The id that the cloud gave.
+id := input.data.DescribeInstances.InstanceId if {
+	input.source == "aws"
+	input.type == "AWS::EC2::Instance"
+}
+
+id_path := "/data/DescribeInstances/InstanceId" if {
+	input.source == "aws"
+	input.type == "AWS::EC2::Instance"
+}
+
+# pending, running, stopping, stopped, shutting-down or terminated.
+state := input.data.DescribeInstances.State.Name if {
+	input.source == "aws"
+	input.type == "AWS::EC2::Instance"
+}

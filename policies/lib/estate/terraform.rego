@@ -4,11 +4,16 @@ package lib.estate.terraform
 
 import data.lib.keys
 
-# The public access blocks of a bucket, by its name and by its address in the configuration.
+# Machines by instance id.
+estate contains {"kind": "instance", "key": keys.id(input.data.values.id), "value": {"address": input.data.address}} if {
+	input.source == "terraform"
+	input.type == "aws_instance"
+}
+
+# The public access blocks of a bucket, by its name and by its place in the configuration.
 estate contains {"kind": "public_access_block", "key": key, "value": _public_access_block} if {
 	input.source == "terraform"
 	input.type == "aws_s3_bucket_public_access_block"
-	input.data.mode == "managed"
 	some key in _bucket_keys
 }
 

@@ -100,3 +100,41 @@ policy_status_path := "/data/values/policy" if {
 	input.source == "terraform"
 	input.type == "aws_s3_bucket"
 }
+
+# What becomes of earlier versions of an object: enabled (kept), suspended (no longer kept) or off (never kept).
+versioning := lower(input.data.GetBucketVersioning.Status) if {
+	input.source == "aws"
+	input.type == "AWS::S3::Bucket"
+}
+
+versioning := "off" if {
+	input.source == "aws"
+	input.type == "AWS::S3::Bucket"
+	is_object(input.data.GetBucketVersioning)
+	not input.data.GetBucketVersioning.Status
+}
+
+versioning_path := "/data/GetBucketVersioning" if {
+	input.source == "aws"
+	input.type == "AWS::S3::Bucket"
+}
+
+# The class of the data a bucket holds, by its tag data_classification, lower case; "none" without one.
+classification := lower(trim_space(input.tags.data_classification)) if {
+	input.source == "aws"
+	input.type == "AWS::S3::Bucket"
+	is_array(input.data.GetBucketTagging.TagSet)
+}
+
+classification := "none" if {
+	input.source == "aws"
+	input.type == "AWS::S3::Bucket"
+	is_array(input.data.GetBucketTagging.TagSet)
+	not input.tags.data_classification
+}
+
+classification := "none" if {
+	input.source == "aws"
+	input.type == "AWS::S3::Bucket"
+	input.data.GetBucketTagging == null
+}

@@ -1,0 +1,38 @@
+# METADATA
+# title: No role grants everything
+# description: No role but those that come with the platform has a rule with every verb on every resource.
+# custom:
+#   id: ACC-001
+#   severity: critical
+#   applies_to:
+#     - kubernetes/rbac.authorization.k8s.io/v1/ClusterRole
+#     - kubernetes/rbac.authorization.k8s.io/v1/Role
+#   why: |
+#     Such a role grants what does not exist yet: every new kind of resource, and the right to grant
+#     itself more. Whoever takes over one account that holds it has taken over the cluster.
+#   excludes: The role comes with the platform (label kubernetes.io/bootstrapping=rbac-defaults) and is restored by it.
+#   fix:
+#     kubernetes: |
+#       rules:
+#         - apiGroups: ["apps"]
+#           resources: ["deployments"]
+#           verbs: ["get", "list", "watch", "update"]
+#     kubectl: |
+#       # What do those who hold the role use? Ask the audit log, then narrow it:
+#       kubectl edit clusterrole NAME
+package controls.access.wildcard_roles
+
+import data.lib.access.role
+
+default applies := false
+
+applies if not role.bootstrap
+
+violation contains {
+	"message": "a rule grants every verb on every resource",
+	"observed": {"api_groups": rule.api_groups, "resources": ["*"], "verbs": ["*"]},
+	"expected": "named verbs on named resources",
+	"path": rule.path,
+} if {
+	some rule in role.unbounded_rules
+}

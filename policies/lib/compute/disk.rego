@@ -1,0 +1,50 @@
+# METADATA
+# description: Disks of virtual machines, whether they are resources of their own or parts of a machine.
+package lib.compute.disk
+
+# The disks that are not encrypted at rest: what each is called, what is recorded of it, and where.
+unencrypted := [{"disk": input.data.DescribeVolumes.VolumeId, "observed": encrypted, "path": "/data/DescribeVolumes/Encrypted"} |
+	encrypted := input.data.DescribeVolumes.Encrypted
+	encrypted != true
+] if {
+	input.source == "aws"
+	input.type == "AWS::EC2::Volume"
+	is_boolean(input.data.DescribeVolumes.Encrypted)
+}
+
+unencrypted := [{"disk": input.data.address, "observed": encrypted, "path": "/data/values/encrypted"} |
+	encrypted := input.data.values.encrypted
+	encrypted != true
+] if {
+	input.source == "terraform"
+	input.type == "aws_ebs_volume"
+	input.data.values.encrypted in {true, false, null}
+}
+
+unencrypted := [{"disk": device.disk, "observed": device.encrypted, "path": device.path} |
+	some device in _devices
+	device.encrypted != true
+] if {
+	input.source == "terraform"
+	input.type == "aws_instance"
+	input.data.values.root_block_device[0].encrypted in {true, false, null}
+	not _unclear
+}
+
+_lists := ["root_block_device", "ebs_block_device"]
+
+_devices := [{
+	"disk": sprintf("%s %s", [input.data.address, list]),
+	"encrypted": device.encrypted,
+	"path": sprintf("/data/values/%s/%d/encrypted", [list, i]),
+} |
+	some list in _lists
+	some i, device in input.data.values[list]
+]
+
+# A device of which it is not recorded whether it is encrypted.
+_unclear if {
+	some list in _lists
+	some device in input.data.values[list]
+	not device.encrypted in {true, false, null}
+}
