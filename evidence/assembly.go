@@ -1,0 +1,276 @@
+package evidence
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+)
+
+// assembly writes one pack.
+type assembly struct {
+	cfg        PackConfig
+	rec        audit.Record
+	out        *build
+	id         string
+	previous   string
+	decisions  string // digest of decisions.ndjson
+	tested     []*tested
+	exceptions []audit.Exception
+	sample     *sample
+}
+
+// write fills the directory in an order in which each part has what it needs.
+func (a *assembly) write(ctx context.Context) error {
+	var err error
+	if a.tested, err = newTested(a.rec.Run, a.rec.Catalog); err != nil {
+		return err
+	}
+	if a.rec.Run.Previous != "" && a.cfg.PreviousPack != nil {
+		if a.previous, err = a.cfg.PreviousPack(ctx, a.rec.Run.Previous); err != nil {
+			return fmt.Errorf("the previous run's pack: %w", err)
+		}
+	}
+	for _, part := range []func(context.Context) error{
+		a.library, a.excepted, a.snapshots, a.judged, a.documents, a.replay, a.reports,
+	} {
+		if err := part(ctx); err != nil {
+			return err
+		}
+	}
+	return a.out.finish(ctx, a.cfg.Signer, Manifest{Format: manifestFormat, Pack: a.id, Run: a.rec.Run.ID})
+}
+
+// library copies the library, which is a tar.gz that stock opa reads.
+func (a *assembly) library(ctx context.Context) error {
+	_, err := a.out.copy(libraryFile, gzipType, func(w io.Writer) error {
+		return a.vaulted(ctx, a.rec.Run.Library, func(r io.Reader) error {
+			_, err := io.Copy(w, r)
+			return err
+		})
+	})
+	return err
+}
+
+// excepted copies exceptions.yaml as it was when the run was judged.
+func (a *assembly) excepted(ctx context.Context) error {
+	content := []byte("# This run had no exceptions file.\n")
+	if a.rec.Run.Exceptions != "" {
+		err := a.vaulted(ctx, a.rec.Run.Exceptions, func(r io.Reader) (err error) {
+			content, err = io.ReadAll(r)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if a.cfg.Exceptions != nil {
+			if a.exceptions, err = a.cfg.Exceptions(content); err != nil {
+				return fmt.Errorf("%s: %w", exceptionsFile, err)
+			}
+		}
+	}
+	return a.out.write(exceptionsFile, yamlType, content)
+}
+
+func (a *assembly) vaulted(ctx context.Context, digest string, read func(io.Reader) error) error {
+	rc, err := a.rec.Vault.Open(ctx, digest)
+	if err != nil {
+		return err
+	}
+	return errors.Join(read(rc), rc.Close())
+}
+
+// snapshotFile is where a pack keeps the snapshot of an origin.
+func snapshotFile(origin string) string { return "snapshots/" + fileName(origin) + ".ndjson" }
+
+// snapshots copies each snapshot, and lists every gap: of whole populations and within documents.
+func (a *assembly) snapshots(ctx context.Context) error {
+	gaps, err := a.out.create(gapsFile, ndjsonType)
+	if err != nil {
+		return err
+	}
+	err = a.populationGaps(gaps)
+	for _, s := range a.rec.Run.Snapshots {
+		if err != nil {
+			break
+		}
+		err = a.snapshot(ctx, s, gaps)
+	}
+	if err != nil {
+		gaps.discard()
+		return err
+	}
+	_, err = gaps.close()
+	return err
+}
+
+func (a *assembly) snapshot(ctx context.Context, s audit.Snapshot, gaps io.Writer) error {
+	digest, err := a.out.copy(snapshotFile(s.Origin), ndjsonType, func(w io.Writer) error {
+		return audit.Documents(ctx, a.rec.Vault, s.Digest, func(line []byte) error {
+			if _, err := w.Write(append(slices.Clip(line), '\n')); err != nil {
+				return err
+			}
+			return documentGaps(line, gaps)
+		})
+	})
+	if err == nil && digest != s.Digest {
+		err = fmt.Errorf("snapshot of %s: the vault gave other bytes than the run was judged by", s.Origin)
+	}
+	return err
+}
+
+// noGaps is how a document without gaps begins its third key.
+var noGaps = []byte(`"gaps":{},"id":`)
+
+// documentGaps writes a line for each gap within a document.
+func documentGaps(line []byte, w io.Writer) error {
+	if bytes.Contains(line, noGaps) && !bytes.Contains(line, []byte(`"gaps":{"/`)) {
+		return nil
+	}
+	h, err := audit.ParseHead(line)
+	if err != nil {
+		return err
+	}
+	for _, at := range sortedKeys(h.Gaps) {
+		err := writeLine(w, map[string]any{"gap": "document", "origin": h.Origin, "path": at, "reason": h.Gaps[at], "resource": h.ID, "type": h.Type})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// populationGaps writes a line for each gap of a population.
+func (a *assembly) populationGaps(w io.Writer) error {
+	all := a.rec.Run.Gaps()
+	for _, c := range a.rec.Run.Counts {
+		all = append(all, c.Gaps...)
+	}
+	slices.SortFunc(all, compareGaps)
+	for _, g := range slices.Compact(all) {
+		err := writeLine(w, map[string]any{"code": string(g.Code), "gap": "population", "operation": g.Operation, "origin": g.Origin, "type": g.Type})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeLine(w io.Writer, v any) error {
+	line, err := audit.Canonical(v)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(line, '\n'))
+	return err
+}
+
+// judged writes every decision, and each control's population beside.
+func (a *assembly) judged(ctx context.Context) error {
+	a.sample = newSample()
+	j, err := newJudged(a.out, a.tested)
+	if err != nil {
+		return err
+	}
+	err = a.rec.Verdicts(ctx, func(v audit.Verdict) error {
+		for _, d := range v.Decisions {
+			l, err := newLine(v, d, a.rec.Run.AsOf)
+			if err != nil {
+				return fmt.Errorf("decision %s: %w", d.ID, err)
+			}
+			if err := j.add(l); err != nil {
+				return err
+			}
+			a.sample.add(l)
+		}
+		return nil
+	})
+	if err != nil {
+		j.discard()
+		return err
+	}
+	if a.decisions, err = j.close(); err != nil {
+		return err
+	}
+	a.id, err = packID(a.rec.Run.ID, a.decisions, j.populations)
+	return err
+}
+
+// packID identifies a pack by its run, its decisions and its populations.
+func packID(run, decisions string, populations map[string]string) (string, error) {
+	return audit.DigestOf([]any{"crosscheck/pack/1", run, decisions, populations})
+}
+
+// judged writes decisions.ndjson and the populations.
+type judged struct {
+	decisions   *output
+	files       map[string]*population
+	populations map[string]string // control → digest of its population
+}
+
+type population struct {
+	tested *tested
+	file   *output
+	rows   csvWriter
+}
+
+func newJudged(b *build, list []*tested) (j *judged, err error) {
+	j = &judged{files: map[string]*population{}, populations: map[string]string{}}
+	if j.decisions, err = b.create(decisionsFile, ndjsonType); err != nil {
+		return nil, err
+	}
+	for _, t := range list {
+		f, err := b.create(t.populationFile(), csvType)
+		if err != nil {
+			j.discard()
+			return nil, err
+		}
+		p := &population{tested: t, file: f, rows: newCSV(f)}
+		j.files[t.control.ID] = p
+		if err := p.rows.row(populationHeader); err != nil {
+			j.discard()
+			return nil, err
+		}
+	}
+	return j, nil
+}
+
+func (j *judged) add(l Line) error {
+	p, ok := j.files[l.Control]
+	if !ok {
+		return fmt.Errorf("decision %s is of control %s, which is not in scope", l.ID, l.Control)
+	}
+	b, err := l.render()
+	if err != nil {
+		return err
+	}
+	if _, err := j.decisions.Write(b); err != nil {
+		return err
+	}
+	p.tested.add(l)
+	return p.rows.row(l.population())
+}
+
+func (j *judged) close() (digest string, err error) {
+	for _, id := range sortedKeys(j.files) {
+		p := j.files[id]
+		if err := p.rows.flush(); err != nil {
+			return "", err
+		}
+		if j.populations[id], err = p.file.close(); err != nil {
+			return "", err
+		}
+	}
+	return j.decisions.close()
+}
+
+func (j *judged) discard() {
+	j.decisions.discard()
+	for _, p := range j.files {
+		p.file.discard()
+	}
+}
