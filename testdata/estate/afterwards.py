@@ -86,13 +86,13 @@ def machines():
     def group(name):
         return ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": [name]}])["SecurityGroups"][0]
 
-    def launch(name, address, tags, tokens):
+    def launch(name, address, tags, endpoint):
         root = {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 8, "Encrypted": True}}
         instance = ec2.run_instances(
             ImageId=image, InstanceType="t3.large", MinCount=1, MaxCount=1,
             SubnetId=subnet["SubnetId"], PrivateIpAddress=address,
             SecurityGroupIds=[group("inside")["GroupId"]],
-            MetadataOptions={"HttpEndpoint": "enabled", "HttpTokens": tokens},
+            MetadataOptions={"HttpEndpoint": endpoint, "HttpTokens": "optional"},
             BlockDeviceMappings=[root],
             TagSpecifications=[
                 {"ResourceType": "instance", "Tags": [{"Key": k, "Value": v} for k, v in tags.items() | {("Name", name)}]},
@@ -102,10 +102,10 @@ def machines():
         return instance["Instances"][0]["InstanceId"]
 
     # Started for an experiment and forgotten.
-    launch("mvogel-gpu-test", "172.31.21.77", {}, "optional")
+    launch("mvogel-gpu-test", "172.31.21.77", {}, "enabled")
     # Taken out of Terraform and stopped, as its NetBox status says.
     name = "ip-172-31-18-244.eu-central-1.compute.internal"
-    ec2.stop_instances(InstanceIds=[launch(name, "172.31.18.244", {"owner": "bea.lindqvist@nordhafen.example"}, "required")])
+    ec2.stop_instances(InstanceIds=[launch(name, "172.31.18.244", {"owner": "bea.lindqvist@nordhafen.example"}, "disabled")])
     by_name = {"Name": "tag:Name", "Values": ["reporting-1"]}
     gone = ec2.describe_instances(Filters=[by_name])["Reservations"][0]["Instances"][0]["InstanceId"]
     ec2.terminate_instances(InstanceIds=[gone])
