@@ -30,7 +30,7 @@ applies if not role.bootstrap
 
 violation contains {
 	"message": "a rule grants every verb on every resource",
-	"observed": {"api_groups": rule.api_groups, "resources": ["*"], "verbs": ["*"]},
+	"observed": {"resources": ["*"], "verbs": ["*"]},
 	"expected": "named verbs on named resources",
 	"path": rule.path,
 } if {

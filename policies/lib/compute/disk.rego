@@ -46,5 +46,7 @@ _devices := [{
 _unclear if {
 	some list in _lists
 	some device in input.data.values[list]
-	not device.encrypted in {true, false, null}
+	not device.encrypted == true
+	not device.encrypted == false
+	not device.encrypted == null
 }

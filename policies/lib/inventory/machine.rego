@@ -79,15 +79,27 @@ addresses := array.concat(_primary(input.data.primary_ip4), _primary(input.data.
 
 _name(null) := "none"
 
-_name(text) := "none" if trim_space(text) == ""
+_name(text) := "none" if {
+	is_string(text)
+	trim_space(text) == ""
+}
 
-_name(text) := trim_space(text) if trim_space(text) != ""
+_name(text) := trim_space(text) if {
+	is_string(text)
+	trim_space(text) != ""
+}
 
 _id(null) := "none"
 
-_id(text) := "none" if trim_space(text) == ""
+_id(text) := "none" if {
+	is_string(text)
+	trim_space(text) == ""
+}
 
-_id(text) := keys.id(text) if trim_space(text) != ""
+_id(text) := keys.id(text) if {
+	is_string(text)
+	trim_space(text) != ""
+}
 
 _host(null) := "none"
 

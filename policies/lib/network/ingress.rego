@@ -68,13 +68,13 @@ _unclear_permission if {
 _unclear_permission if {
 	some permission in input.data.DescribeSecurityGroups.IpPermissions
 	_ports[permission.IpProtocol]
-	not is_number(permission.FromPort)
+	[1 | is_number(permission.FromPort)] == []
 }
 
 _unclear_permission if {
 	some permission in input.data.DescribeSecurityGroups.IpPermissions
 	_ports[permission.IpProtocol]
-	not is_number(permission.ToPort)
+	[1 | is_number(permission.ToPort)] == []
 }
 
 _inline contains _opening(entry.protocol, entry.from_port, entry.to_port, cidr, path) if {
@@ -91,12 +91,12 @@ _unclear_inline if {
 
 _unclear_inline if {
 	some entry in input.data.values.ingress
-	not is_number(entry.from_port)
+	[1 | is_number(entry.from_port)] == []
 }
 
 _unclear_inline if {
 	some entry in input.data.values.ingress
-	not is_number(entry.to_port)
+	[1 | is_number(entry.to_port)] == []
 }
 
 _single contains _opening(input.data.values.protocol, input.data.values.from_port, input.data.values.to_port, cidr, path) if {
@@ -120,12 +120,12 @@ _vpc contains _opening("-1", 0, 65535, cidr, path) if {
 
 _unclear_vpc if {
 	_ports[input.data.values.ip_protocol]
-	not is_number(input.data.values.from_port)
+	[1 | is_number(input.data.values.from_port)] == []
 }
 
 _unclear_vpc if {
 	_ports[input.data.values.ip_protocol]
-	not is_number(input.data.values.to_port)
+	[1 | is_number(input.data.values.to_port)] == []
 }
 
 # Protocols with ports, as they may be written.
@@ -142,4 +142,7 @@ _opening(protocol, _, _, cidr, path) := {"protocol": "all", "from": 0, "to": 655
 }
 
 # Every address: a network of no fixed bits.
-_world(cidr) if endswith(cidr, "/0")
+_world(cidr) if {
+	is_string(cidr)
+	endswith(cidr, "/0")
+}

@@ -27,6 +27,13 @@ privileged := [{"container": container.name, "path": path} |
 	path := sprintf("%s/%s/%d/securityContext/privileged", [_path, list, i])
 ] if {
 	_spec.containers[0].name
+	not _nameless
+}
+
+_nameless if {
+	some list in _lists
+	some container in _spec[list]
+	not container.name
 }
 
 # The namespaces of the node that the containers share: which, and where it says so.

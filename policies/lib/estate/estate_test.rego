@@ -1,0 +1,63 @@
+package lib.estate_test
+
+import data.lib.estate.aws
+import data.lib.estate.kubernetes
+import data.lib.estate.netbox
+import data.lib.estate.terraform
+
+_instance := {"source": "aws", "type": "AWS::EC2::Instance", "data": {"DescribeInstances": {
+	"InstanceId": "i-0A", "State": {"Name": "running"}, "PrivateIpAddress": "10.0.0.1", "PublicIpAddress": "198.51.100.7",
+	"NetworkInterfaces": [{"PrivateIpAddresses": [{"PrivateIpAddress": "10.0.0.1"}, {"PrivateIpAddress": "10.0.0.2"}]}],
+}}}
+
+_address(key) := {"kind": "address", "key": key, "value": {"instance": "i-0A", "state": "running"}}
+
+test_instances if {
+	aws.estate == {
+		{"kind": "instance", "key": "i-0a", "value": {"state": "running"}},
+		_address("10.0.0.1"), _address("10.0.0.2"), _address("198.51.100.7"),
+	} with input as _instance
+}
+
+test_an_instance_of_unknown_state_is_still_there if {
+	{"kind": "instance", "key": "i-0a", "value": {"state": "unknown"}} in aws.estate with input as json.patch(_instance, [{"op": "remove", "path": "/data/DescribeInstances/State"}])
+}
+
+test_buckets if {
+	aws.estate == {{"kind": "bucket", "key": "acme-logs", "value": {"name": "acme-logs"}}} with input as {"source": "aws", "type": "AWS::S3::Bucket", "data": {"ListBuckets": {"Name": "acme-logs"}}}
+}
+
+_node := {"source": "kubernetes", "type": "v1/Node", "data": {"metadata": {"name": "Node-1"}, "status": {
+	"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}, {"type": "Hostname", "address": "node-1"}],
+	"conditions": [{"type": "DiskPressure", "status": "False"}, {"type": "Ready", "status": "True"}],
+}}}
+
+test_nodes if {
+	kubernetes.estate == {
+		{"kind": "node", "key": "node-1", "value": {"ready": "True"}},
+		{"kind": "node_address", "key": "10.0.0.1", "value": {"node": "Node-1", "ready": "True"}},
+	} with input as _node
+	{"kind": "node", "key": "node-1", "value": {"ready": "none"}} in kubernetes.estate with input as json.patch(_node, [{"op": "remove", "path": "/data/status/conditions"}])
+}
+
+test_addresses if {
+	netbox.estate == {
+		{"kind": "address", "key": "10.0.0.1", "value": {"address": "10.0.0.1/24"}},
+		{"kind": "address_in_vrf", "key": "netbox/nh|lab #7|10.0.0.1", "value": {"address": "10.0.0.1/24", "shared": true}},
+	} with input as {"source": "netbox", "type": "ipam.ipaddress", "origin": "netbox/nh", "data": {"address": "10.0.0.1/24", "vrf": {"id": 7, "name": "lab"}, "role": {"value": "anycast"}}}
+}
+
+test_instances_in_a_state if {
+	terraform.estate == {{"kind": "instance", "key": "i-0a", "value": {"address": "aws_instance.a"}}} with input as {"source": "terraform", "type": "aws_instance", "data": {"address": "aws_instance.a", "values": {"id": "i-0a"}}}
+}
+
+test_public_access_blocks if {
+	values := {"block_public_acls": true, "block_public_policy": true, "ignore_public_acls": true, "restrict_public_buckets": false}
+	terraform.estate == {
+		{"kind": "public_access_block", "key": "acme-logs", "value": values},
+		{"kind": "public_access_block", "key": "terraform/prod|aws_s3_bucket.a", "value": values},
+	} with input as {
+		"source": "terraform", "type": "aws_s3_bucket_public_access_block", "origin": "terraform/prod",
+		"data": {"address": "x", "references": {"bucket": ["aws_s3_bucket.a"]}, "values": object.union(values, {"bucket": "acme-logs"})},
+	}
+}
