@@ -17,7 +17,7 @@ import (
 // be read, that is the error.
 func (c *Collector) Collect(ctx context.Context, _ audit.Request, w audit.SnapshotWriter) (audit.Collection, error) {
 	docs := c.documents()
-	r := &reading{c: c, w: w, counts: map[string]*tally{}, seen: map[string]string{}}
+	r := &reading{c: c, w: w, counts: map[string]*tally{}, seen: map[[16]byte]string{}}
 	col := audit.Collection{Identity: "local files", Endpoint: c.endpoint()}
 	bases := map[string]string{} // label → what it is, for the auditor
 	var failed []error
@@ -193,13 +193,13 @@ func (r *reading) notices() []audit.Notice {
 	if r.deposed > 0 {
 		out = append(out, audit.Notice{
 			Code: "deposed_instances", Subject: r.c.origin,
-			Message: fmt.Sprintf("%d deposed instances, which wait to be destroyed, are not judged", r.deposed),
+			Message: fmt.Sprintf("deposed instances, which wait to be destroyed and are not judged: %d", r.deposed),
 		})
 	}
 	if r.gone > 0 {
 		out = append(out, audit.Notice{
 			Code: "planned_removals", Subject: r.c.origin,
-			Message: fmt.Sprintf("%d resources that the plan deletes or forgets are not judged", r.gone),
+			Message: fmt.Sprintf("resources that the plan deletes or forgets, which are not judged: %d", r.gone),
 		})
 	}
 	return out

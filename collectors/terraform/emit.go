@@ -2,6 +2,7 @@ package terraform
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -34,7 +35,7 @@ type reading struct {
 	path     string
 	count    int64
 	counts   map[string]*tally
-	seen     map[string]string // id → label of the file that has it
+	seen     map[[16]byte]string // digest of an id → label of the file that has it
 	gaps     []audit.Gap
 	deposed  int64
 	gone     int64
@@ -65,13 +66,15 @@ func (r *reading) take(ctx context.Context, in instance) error {
 		return nil
 	}
 	res := r.resource(in)
-	if first, twice := r.seen[res.ID]; twice {
+	sum := sha256.Sum256([]byte(res.ID))
+	id := [16]byte(sum[:16])
+	if first, twice := r.seen[id]; twice {
 		r.gap(res.Type, audit.Failed)
 		r.c.log.WarnContext(ctx, "two resources with one address; give each state a source of its own in the configuration",
 			"origin", r.c.origin, "address", in.address, "file", r.path, "first", first)
 		return nil
 	}
-	r.seen[res.ID] = r.label
+	r.seen[id] = r.label
 	err := r.w.Write(res)
 	if err != nil && (errors.As(err, new(*audit.StorageError)) || ctx.Err() != nil) {
 		r.stopping = true

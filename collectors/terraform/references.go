@@ -141,8 +141,9 @@ func (r *resolution) one(at *scope, ref, key string, forEach []string) {
 	switch first {
 	case "count", "path", "terraform", "self":
 	case "local":
-		name, _ := cutStep(rest)
-		r.found[within(at.path, "local."+name)] = true
+		if name, _ := cutStep(rest); name != "" {
+			r.found[within(at.path, "local."+name)] = true
+		}
 	case "each":
 		if what, _ := cutStep(rest); what == "value" {
 			for _, source := range forEach {

@@ -46,7 +46,7 @@ func (s *stream) token() (json.Token, error) {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, io.ErrUnexpectedEOF
 	case errors.As(err, &bad):
-		return nil, &syntaxError{bad.Offset, "not valid JSON: " + bad.Error()}
+		return nil, s.wrong("not valid JSON: %s", bad.Error()) // its own offset leaves brackets out
 	}
 	return nil, err
 }

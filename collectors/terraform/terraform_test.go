@@ -43,3 +43,17 @@ func TestConformance(t *testing.T) {
 		})
 	}
 }
+
+// replaced is an input with one text put in place of another.
+func replaced(t *testing.T, in terraform.Input, old, text string) terraform.Input {
+	t.Helper()
+	r, err := in.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return input(in.Path, string(bytes.ReplaceAll(b, []byte(old), []byte(text))))
+}
