@@ -32,7 +32,7 @@ func TestRego(t *testing.T) {
 		}
 		modules[path] = m
 	}
-	store := inmem.NewFromObject(map[string]any{"parameters": lib.Parameters()})
+	store := inmem.New() // as `opa test -b` has it: tests bring their own parameters
 	tracer := cover.New()
 	runner := tester.NewRunner().
 		SetCompiler(ast.NewCompiler().WithCapabilities(policies.Capabilities()).WithEnablePrintStatements(true)).

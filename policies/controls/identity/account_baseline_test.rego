@@ -3,6 +3,8 @@ package controls.identity.account_baseline_test
 import data.controls.identity.account_baseline
 import data.lib.identity.account
 
+_parameters := {"IAM-003": {"min_password_length": 14}}
+
 _blocks := {"BlockPublicAcls": true, "BlockPublicPolicy": true, "IgnorePublicAcls": true, "RestrictPublicBuckets": true}
 
 _good := {"source": "aws", "type": "AWS::::Account", "data": {
@@ -17,7 +19,7 @@ _bad := {"source": "aws", "type": "AWS::::Account", "data": {
 	"GetPublicAccessBlock": null,
 }}
 
-test_guarded_passes if account_baseline.violation == set() with input as _good
+test_guarded_passes if account_baseline.violation == set() with data.parameters as _parameters with input as _good
 
 test_each_part_fails if {
 	{v.path: v.observed | some v in account_baseline.violation} == {
@@ -25,12 +27,12 @@ test_each_part_fails if {
 		"/data/GetAccountSummary/SummaryMap/AccountAccessKeysPresent": true,
 		"/data/GetAccountPasswordPolicy": 8,
 		"/data/GetPublicAccessBlock": ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"],
-	} with input as _bad
+	} with data.parameters as _parameters with input as _bad
 }
 
 test_one_block_off_fails if {
 	doc := json.patch(_good, [{"op": "replace", "path": "/data/GetPublicAccessBlock/PublicAccessBlockConfiguration/BlockPublicAcls", "value": false}])
-	{v.observed | some v in account_baseline.violation} == {["BlockPublicAcls"]} with input as doc
+	{v.observed | some v in account_baseline.violation} == {["BlockPublicAcls"]} with data.parameters as _parameters with input as doc
 }
 
 test_unread_is_undefined if {
