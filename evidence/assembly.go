@@ -146,12 +146,7 @@ func documentGaps(line []byte, w io.Writer) error {
 
 // populationGaps writes a line for each gap of a population.
 func (a *assembly) populationGaps(w io.Writer) error {
-	all := a.rec.Run.Gaps()
-	for _, c := range a.rec.Run.Counts {
-		all = append(all, c.Gaps...)
-	}
-	slices.SortFunc(all, compareGaps)
-	for _, g := range slices.Compact(all) {
+	for _, g := range populationGapsOf(a.rec.Run) {
 		err := writeLine(w, map[string]any{"code": string(g.Code), "gap": "population", "operation": g.Operation, "origin": g.Origin, "type": g.Type})
 		if err != nil {
 			return err

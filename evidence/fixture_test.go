@@ -175,7 +175,9 @@ func decideFixture(c audit.Control, r audit.Resource, instances map[string]audit
 }
 
 // fixtureCollector gives what it is told to give.
-type fixtureCollector struct{ collections map[string]func(w audit.SnapshotWriter) (audit.Collection, error) }
+type fixtureCollector struct {
+	collections map[string]func(w audit.SnapshotWriter) (audit.Collection, error)
+}
 
 func (c fixtureCollector) Origins() []string { return []string{cloud, cmdb} }
 

@@ -188,6 +188,25 @@ func (r lineReason) String() string {
 	return strings.Join(parts, ": ")
 }
 
+// sentence renders a reason in the words of a report.
+func (r lineReason) sentence() string {
+	said := map[string]string{
+		"gap": "could not be read", "redacted": "is a secret and was not kept", "undefined": "is not defined for this type of resource",
+		"lookup": "may be missing from what was collected", "needs_estate": "needs a source that this run does not read",
+	}[r.Code]
+	switch {
+	case r.Code == "not_applicable" && r.Detail != "":
+		return r.Detail
+	case said == "":
+		return r.String()
+	}
+	out := strings.TrimSpace(r.Where + " " + said)
+	if r.Detail != "" {
+		out += ": " + r.Detail
+	}
+	return out
+}
+
 // csvWriter writes rows that no spreadsheet takes for a formula.
 type csvWriter struct{ w *csv.Writer }
 

@@ -138,7 +138,7 @@ func (t *tested) procedure() []string {
 		if err != nil {
 			continue
 		}
-		out = append(out, fmt.Sprintf("Threshold %s = %s. %s", name, value, sentence(p.Description)))
+		out = append(out, fmt.Sprintf("Parameter %s = %s. %s", name, value, sentence(p.Description)))
 	}
 	if c.Excludes != "" {
 		out = append(out, "Left out, each with its reason on record: "+sentence(c.Excludes))

@@ -66,7 +66,7 @@ type verification struct {
 
 // all checks from the outside in. What is not intact outside is not read inside.
 func (v *verification) all(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{v.envelope, v.files, v.run, v.decisions, v.redecide} {
+	for _, step := range []func(context.Context) error{v.envelope, v.files, v.run, v.decisions, v.redecide, v.wrapping} {
 		if err := step(ctx); err != nil {
 			return err
 		}
