@@ -258,14 +258,18 @@ func TestDeliveriesAndPacks(t *testing.T) {
 	if err := l.RecordDelivery(t.Context(), ledger.Delivery{Run: "no such run", Sink: "files", At: audittest.Moment}); err == nil {
 		t.Error("a delivery of a run that is not on record was kept")
 	}
-	for _, pack := range []string{"", "p1", "p2"} {
-		if pack != "" {
-			if err := l.SetPack(t.Context(), run, pack); err != nil {
-				t.Fatal(err)
-			}
+	if _, ok, err := l.Pack(t.Context(), run); ok || err != nil {
+		t.Errorf("a pack before there is one: %v, %v", ok, err)
+	}
+	for _, pack := range []ledger.Pack{{Run: run, ID: "p1", Path: "a"}, {Run: run, ID: "p2", Path: "b"}} {
+		if err := l.SetPack(t.Context(), pack); err != nil {
+			t.Fatal(err)
 		}
-		if got, err := l.Pack(t.Context(), run); err != nil || got != pack {
-			t.Errorf("Pack() = %q, %v, want %q", got, err, pack)
+		if got, ok, err := l.Pack(t.Context(), run); err != nil || !ok || got != pack {
+			t.Errorf("Pack() = %+v, %v, %v, want %+v", got, ok, err, pack)
+		}
+		if got, err := l.Packs(t.Context(), 10); err != nil || len(got) != 1 || got[0] != pack {
+			t.Errorf("Packs() = %+v, %v, want %+v", got, err, pack)
 		}
 	}
 }

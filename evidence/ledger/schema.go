@@ -60,7 +60,8 @@ var migrations = []string{
 	CREATE INDEX deliveries_by_run ON deliveries (run);
 	CREATE TABLE packs (
 		run  TEXT PRIMARY KEY REFERENCES runs (id),
-		pack TEXT NOT NULL
+		pack TEXT NOT NULL,
+		path TEXT NOT NULL
 	) STRICT;`,
 }
 

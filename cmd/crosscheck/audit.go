@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+)
+
+// auditFlags are those of one audit.
+type auditFlags struct {
+	scopeFlags
+	at     string
+	failOn string
+	output string
+	quiet  bool
+}
+
+func (a *app) auditCmd() *cobra.Command {
+	var f auditFlags
+	cmd := &cobra.Command{
+		Use: "audit", Short: "Collect, judge, record and deliver", Args: cobra.NoArgs,
+		Long: `Reads every configured source, judges what it found by the library, records the
+run in the ledger and delivers it: a summary here, files, and a signed evidence
+pack. What could not be read is a gap, and what rests on it is not evaluated.
+
+Exit codes: 0 the run is complete and recorded, whatever it found; 1 error; 2 with
+--fail-on, violations that no exception covers; 3 the run is recorded, but an
+origin could not be read at all.`,
+		Example: `  crosscheck audit
+  crosscheck audit --framework soc2-2017 --severity high
+  crosscheck audit --control STO-001,NET-001 --fail-on critical
+  crosscheck audit --at 2026-11-20T00:00:00Z -o json`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.audit(cmd.Context(), f) },
+	}
+	f.register(cmd)
+	cmd.Flags().StringVar(&f.at, "at", "", "the moment to judge by (RFC 3339); one that the data is not of marks the run simulated")
+	cmd.Flags().StringVar(&f.failOn, "fail-on", "", "exit 2 on violations of this severity and worse that no exception covers")
+	cmd.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but warnings and errors")
+	outputFlag(cmd, &f.output)
+	complete(cmd, "fail-on", "critical", "high", "medium", "low")
+	return cmd
+}
+
+func (f auditFlags) order() (audit.Order, error) {
+	o := audit.Order{Trigger: audit.Manual, Scope: f.scope()}
+	if f.failOn != "" && !audit.Severity(f.failOn).Valid() {
+		return o, audit.UnknownError{Kind: "severity", Name: f.failOn}
+	}
+	if f.at != "" {
+		at, err := time.Parse(time.RFC3339, f.at)
+		if err != nil {
+			return o, fmt.Errorf("--at %q: expected a time such as 2026-11-21T08:00:00Z", f.at)
+		}
+		o.At = at
+	}
+	return o, checkWord("output", f.output, "table", "json")
+}
+
+func (a *app) audit(ctx context.Context, f auditFlags) (err error) {
+	order, err := f.order()
+	if err != nil {
+		return err
+	}
+	in, err := a.open(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, in.close()) }()
+	if in.cfg.File == "" && !f.quiet {
+		a.note("no configuration: auditing the recorded demo estate")
+	}
+	run, _, err := a.perform(ctx, in, order, f.output, f.quiet)
+	if err != nil {
+		return err
+	}
+	return verdict(run, in.library.Catalog, audit.Severity(f.failOn))
+}
+
+// perform runs one audit with the configured sinks, and says where the pack is.
+func (a *app) perform(ctx context.Context, in *installation, order audit.Order, output string, quiet bool) (audit.Run, *packs, error) {
+	made := &packs{}
+	list, err := a.sinks(in, output, quiet, made)
+	if err != nil {
+		return audit.Run{}, nil, err
+	}
+	auditor, err := a.auditor(ctx, in, list)
+	if err != nil {
+		return audit.Run{}, nil, err
+	}
+	done := a.watch(auditor, quiet)
+	run, err := auditor.Run(ctx, order)
+	done()
+	if err != nil {
+		return run, made, err
+	}
+	if made.dir != "" && !quiet {
+		to := a.out
+		if output == "json" {
+			to = a.err
+		}
+		_, err = fmt.Fprintf(to, "\nEvidence pack  %s\nVerify it      crosscheck evidence verify %s\n", made.dir, made.dir)
+	}
+	return run, made, err
+}
+
+// verdict turns what a run came to into an exit code.
+func verdict(run audit.Run, catalog audit.Catalog, failOn audit.Severity) error {
+	if failOn != "" {
+		var open int64
+		for _, c := range run.Counts {
+			if ctl, ok := catalog.Control(c.Control); ok && ctl.Severity.Rank() <= failOn.Rank() {
+				open += c.Fail - c.Excepted
+			}
+		}
+		if open > 0 {
+			return &exit{exitViolations, fmt.Errorf("%d failed decisions of severity %s and worse that no exception covers", open, failOn)}
+		}
+	}
+	if run.Status != audit.Complete {
+		return &exit{exitNotEvaluated, fmt.Errorf("run %s is recorded, but not complete: see its gaps", short(run.ID))}
+	}
+	return nil
+}

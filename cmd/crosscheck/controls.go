@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate"
+	"github.com/crosscheck-dev/crosscheck/policies"
+)
+
+func (a *app) controlsCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "controls", Short: "Read the library", Args: cobra.NoArgs,
+		Example: "  crosscheck controls list --severity high\n  crosscheck controls show STO-001",
+	}
+	cmd.AddCommand(a.controlsListCmd(), a.controlsShowCmd())
+	return cmd
+}
+
+func (a *app) controlsListCmd() *cobra.Command {
+	var f scopeFlags
+	var output string
+	cmd := &cobra.Command{
+		Use: "list", Short: "List the controls", Args: cobra.NoArgs,
+		Example: "  crosscheck controls list\n  crosscheck controls list --framework soc2-2017 -o json",
+		RunE: func(*cobra.Command, []string) error {
+			if err := checkWord("output", output, "table", "json"); err != nil {
+				return err
+			}
+			lib, err := a.library()
+			if err != nil {
+				return err
+			}
+			list, err := lib.Catalog.Select(f.scope())
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				return a.json(map[string]any{"revision": lib.Catalog.Revision, "controls": append([]audit.Control{}, list...)})
+			}
+			t := newTable(a.out, "CONTROL", "SEVERITY", "SOURCES", "TITLE")
+			for _, c := range list {
+				t.row(c.ID, string(c.Severity), strings.Join(sources(c), ","), c.Title)
+			}
+			return t.flush()
+		},
+	}
+	f.register(cmd)
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+// library loads the configured library alone.
+func (a *app) library() (*policies.Library, error) {
+	cfg, err := a.load()
+	if err != nil {
+		return nil, err
+	}
+	return library(cfg)
+}
+
+func sources(c audit.Control) []string {
+	var out []string
+	for _, at := range c.AppliesTo {
+		out = append(out, audit.SourceOf(at))
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func (a *app) controlsShowCmd() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use: "show CONTROL", Short: "Show one control: what it asks, what it reads, and how to mend what fails", Args: cobra.ExactArgs(1),
+		Example: "  crosscheck controls show STO-001\n  crosscheck controls show REC-003 -o json",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkWord("output", output, "table", "json"); err != nil {
+				return err
+			}
+			return a.showControl(cmd.Context(), args[0], output)
+		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			lib, err := a.library()
+			if err != nil {
+				return nil, cobra.ShellCompDirectiveError
+			}
+			var ids []string
+			for _, c := range lib.Catalog.Controls {
+				ids = append(ids, c.ID+"\t"+c.Title)
+			}
+			return ids, cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+func (a *app) showControl(ctx context.Context, id, output string) error {
+	lib, err := a.library()
+	if err != nil {
+		return err
+	}
+	c, ok := lib.Catalog.Control(id)
+	if !ok {
+		return audit.UnknownError{Kind: "control", Name: id}
+	}
+	e, err := evaluate.New(evaluate.Config{Library: lib})
+	if err != nil {
+		return err
+	}
+	reads := map[string]evaluate.Reads{}
+	for _, at := range c.AppliesTo {
+		source, typ, _ := strings.Cut(at, "/")
+		if reads[at], err = e.Reads(ctx, id, source, typ); err != nil {
+			return err
+		}
+	}
+	requirements := append([]string{}, lib.Catalog.Requirements(id)...)
+	if output == "json" {
+		return a.json(map[string]any{"control": c, "rego": c.Rego, "reads": reads, "requirements": requirements, "revision": lib.Catalog.Revision})
+	}
+	var buf bytes.Buffer
+	printControl(&buf, c, reads, requirements)
+	_, err = a.out.Write(buf.Bytes())
+	return err
+}
+
+func printControl(w *bytes.Buffer, c audit.Control, reads map[string]evaluate.Reads, requirements []string) {
+	line := func(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
+	line("%s  %s  %s", c.ID, c.Severity, c.Title)
+	line("\nWHAT IT ASKS\n%s", indent(c.Description))
+	if c.Excludes != "" {
+		line("\nWHAT IT LEAVES OUT\n%s", indent(c.Excludes))
+	}
+	line("\nWHY IT MATTERS\n%s", indent(c.Why))
+	if len(c.Parameters) > 0 {
+		line("\nPARAMETERS")
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Parameters)) {
+		p := c.Parameters[name]
+		line("  %s (%s) = %s, default %s\n    %s", name, p.Type, inline(p.Value), inline(p.Default), p.Description)
+	}
+	line("\nWHAT IT READS")
+	for _, at := range slices.Sorted(maps.Keys(reads)) {
+		line("  %s", at)
+		for _, r := range reads[at].Input {
+			line("    %s", r.Pointer)
+		}
+		for _, kind := range reads[at].Estate {
+			line("    looks up %s", kind)
+		}
+		if reads[at].Time {
+			line("    the moment the run judges by")
+		}
+	}
+	line("\nHOW TO FIX WHAT FAILS")
+	for _, tool := range slices.Sorted(maps.Keys(c.Fix)) {
+		line("  %s:\n%s", tool, indent(indent(c.Fix[tool])))
+	}
+	if len(requirements) > 0 {
+		line("\nEVIDENCE FOR\n  %s", strings.Join(requirements, "\n  "))
+	}
+	line("\nRego: %s, package %s, digest %s", c.File, c.Package, c.Digest)
+}

@@ -1,0 +1,330 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evidence/ledger"
+)
+
+func (a *app) decisionsShowCmd() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use: "show DECISION", Short: "Show one decision: what was asked, what was seen, and what to do", Args: cobra.ExactArgs(1),
+		Long: `Shows a decision by its id, or by the beginning of it: failed ones of any run,
+passes and exclusions of the latest ones.`,
+		Example: "  crosscheck decisions show 3f9a2c\n  crosscheck decisions show 3f9a2c -o json",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return errors.Join(checkWord("output", output, "table", "json"), a.showDecision(cmd.Context(), args[0], output))
+		},
+	}
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+// shown is a decision with all that a person asks of it.
+type shown struct {
+	Decision     ledger.Decision  `json:"decision"`
+	Control      audit.Control    `json:"control"`
+	Requirements []string         `json:"requirements"`
+	Run          shownRun         `json:"run"`
+	Document     json.RawMessage  `json:"document"`
+	Slice        *audit.Slice     `json:"slice,omitempty"`
+	Exception    *audit.Exception `json:"exception,omitempty"`
+	Replaces     string           `json:"replaces,omitempty"` // the decision that this one judged again
+	Pack         *ledger.Pack     `json:"pack,omitempty"`
+}
+
+type shownRun struct {
+	ID        string `json:"id"`
+	AsOf      string `json:"as_of"`
+	Collected string `json:"collected"`
+	Identity  string `json:"identity"`
+	Endpoint  string `json:"endpoint"`
+}
+
+func (a *app) showDecision(ctx context.Context, prefix, output string) (err error) {
+	in, err := a.open(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, in.close()) }()
+	d, rec, err := in.find(ctx, prefix)
+	if err != nil {
+		return err
+	}
+	s, err := in.explain(ctx, d, rec)
+	if err != nil {
+		return err
+	}
+	if output == "json" {
+		return a.json(s)
+	}
+	var buf bytes.Buffer
+	s.print(&buf)
+	_, err = a.out.Write(buf.Bytes())
+	return err
+}
+
+// runsBack is how many runs are searched for a pass, which has no row.
+const runsBack = 10
+
+// find finds a decision by the beginning of its id.
+func (in *installation) find(ctx context.Context, prefix string) (ledger.Decision, audit.Record, error) {
+	d, err := in.ledger.Decision(ctx, prefix)
+	var missing *ledger.NotFoundError
+	switch {
+	case err == nil:
+		run, err := in.ledger.Run(ctx, d.Run)
+		if err != nil {
+			return d, audit.Record{}, err
+		}
+		rec, err := in.record(ctx, run)
+		return d, rec, err
+	case !errors.As(err, &missing):
+		return d, audit.Record{}, err
+	}
+	runs, rerr := in.ledger.Runs(ctx, ledger.Filter{Limit: runsBack})
+	if rerr != nil {
+		return d, audit.Record{}, rerr
+	}
+	for _, run := range runs {
+		rec, err := in.record(ctx, run)
+		if err != nil {
+			return d, audit.Record{}, err
+		}
+		found, err := findIn(ctx, rec, prefix)
+		switch {
+		case err != nil:
+			return d, audit.Record{}, err
+		case len(found) > 1:
+			return d, audit.Record{}, &ledger.AmbiguousError{Kind: "decision", ID: prefix, Of: []string{found[0].ID, found[1].ID}}
+		case len(found) == 1:
+			return found[0], rec, nil
+		}
+	}
+	return d, audit.Record{}, fmt.Errorf("%w: failed ones were looked for in every run, passes in the latest %d", err, len(runs))
+}
+
+func findIn(ctx context.Context, rec audit.Record, prefix string) (found []ledger.Decision, err error) {
+	err = rec.Verdicts(ctx, func(v audit.Verdict) error {
+		for _, d := range v.Decisions {
+			if strings.HasPrefix(d.ID, prefix) {
+				if found = append(found, onRecord(rec.Run, v, d)); len(found) > 1 {
+					return errEnough
+				}
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return found, err
+}
+
+// explain gathers what a decision rests on, from what is kept of its run.
+func (in *installation) explain(ctx context.Context, d ledger.Decision, rec audit.Record) (shown, error) {
+	c, ok := rec.Catalog.Control(d.Control)
+	if !ok {
+		return shown{}, fmt.Errorf("the library of run %s has no control %s", short(rec.Run.ID), d.Control)
+	}
+	s := shown{Decision: d, Control: c, Requirements: rec.Catalog.Requirements(d.Control), Replaces: rec.Run.Relinked[d.ID]}
+	s.Run = shownRun{ID: rec.Run.ID, AsOf: audit.Stamp(rec.Run.AsOf)}
+	for _, snap := range rec.Run.Snapshots {
+		if snap.Origin != d.Origin {
+			continue
+		}
+		s.Run.Collected, s.Run.Identity, s.Run.Endpoint = audit.Stamp(snap.Ended), snap.Identity, snap.Endpoint
+		line, err := document(ctx, rec.Vault, snap.Digest, d)
+		if err != nil {
+			return s, err
+		}
+		s.Document = line
+	}
+	var err error
+	if d.SliceDigest != "" {
+		if s.Slice, err = in.slice(ctx, d, rec); err != nil {
+			return s, err
+		}
+	}
+	if s.Exception, err = exceptionOf(ctx, rec, d); err != nil {
+		return s, err
+	}
+	pack, ok, err := in.ledger.Pack(ctx, rec.Run.ID)
+	if ok {
+		s.Pack = &pack
+	}
+	return s, err
+}
+
+// document finds the document that a decision was made on.
+func document(ctx context.Context, v audit.Vault, digest string, d ledger.Decision) ([]byte, error) {
+	var out []byte
+	err := audit.Documents(ctx, v, digest, func(line []byte) error {
+		if bytes.Contains(line, []byte(`"id":`)) && audit.Digest(line) == d.InputDigest {
+			out = bytes.Clone(line)
+			return errEnough
+		}
+		return nil
+	})
+	switch {
+	case err != nil && !errors.Is(err, errEnough):
+		return nil, err
+	case out == nil:
+		return nil, fmt.Errorf("the snapshot of %s does not hold the document of %s", d.Origin, d.Resource)
+	}
+	return out, nil
+}
+
+// slice judges again, from the run's own snapshots, to see what was looked up.
+func (in *installation) slice(ctx context.Context, d ledger.Decision, rec audit.Record) (*audit.Slice, error) {
+	decider, err := in.decider(ctx, rec.Run)
+	if err != nil {
+		return nil, err
+	}
+	j := audit.Judgement{
+		AsOf: rec.Run.AsOf, Snapshots: rec.Run.Snapshots, Vault: rec.Vault,
+		Scope: audit.Scope{Controls: []string{d.Control}, Resources: []string{d.Resource}, Origins: []string{d.Origin}},
+	}
+	var out *audit.Slice
+	err = decider.Decide(ctx, j, func(v audit.Verdict) error {
+		for _, again := range v.Decisions {
+			if again.Control != d.Control {
+				continue
+			}
+			if again.ID != d.ID {
+				return fmt.Errorf("decision %s comes to %s when it is judged again: see `crosscheck evidence verify`", short(d.ID), short(again.ID))
+			}
+			out = again.Slice
+		}
+		return nil
+	})
+	return out, err
+}
+
+func exceptionOf(ctx context.Context, rec audit.Record, d ledger.Decision) (*audit.Exception, error) {
+	ids := []string{d.Exception}
+	for _, v := range d.Violations {
+		ids = append(ids, v.Exception)
+	}
+	i := slices.IndexFunc(ids, func(id string) bool { return id != "" })
+	if i < 0 {
+		return nil, nil
+	}
+	b, err := read(ctx, rec.Vault, rec.Run.Exceptions)
+	if err != nil {
+		return nil, err
+	}
+	list, err := parseExceptions(b)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range list {
+		if e.ID == ids[i] {
+			return &e, nil
+		}
+	}
+	return nil, fmt.Errorf("the exceptions of run %s have no %s", short(rec.Run.ID), ids[i])
+}
+
+func (s shown) print(w *bytes.Buffer) {
+	line := func(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
+	d := s.Decision
+	outcome := strings.ToUpper(strings.ReplaceAll(string(d.Outcome), "_", " "))
+	if d.Excepted() {
+		outcome += ", accepted"
+	}
+	line("%s  %s  %s  %s", outcome, d.Control, s.Control.Severity, s.Control.Title)
+	line("%s", printable(d.Resource))
+	if d.Owner != "" {
+		line("owner %s", printable(d.Owner))
+	}
+	line("\nWHAT WAS ASKED\n%s", indent(s.Control.Description))
+	for _, name := range slices.Sorted(maps.Keys(s.Control.Parameters)) {
+		line("  parameter %s = %s", name, inline(s.Control.Parameters[name].Value))
+	}
+	line("\nWHAT WAS SEEN")
+	s.printSeen(w)
+	if s.Slice != nil && len(s.Slice.Lookups) > 0 {
+		line("\nWHAT WAS LOOKED UP")
+		s.printLookups(w)
+	}
+	line("\nWHY IT MATTERS\n%s", indent(s.Control.Why))
+	if d.Outcome == audit.Fail {
+		line("\nHOW TO FIX IT")
+		for _, tool := range slices.Sorted(maps.Keys(s.Control.Fix)) {
+			line("  %s:\n%s", tool, indent(indent(s.Control.Fix[tool])))
+		}
+		line("  then: crosscheck reaudit %s", short(d.ID))
+	}
+	if e := s.Exception; e != nil {
+		line("\nACCEPTED RISK\n  %s until %s, %s\n  %s\n  asked for by %s, approved by %s on %s", e.ID, audit.Stamp(e.Expires), e.Ticket,
+			printable(e.Justification), printable(e.RequestedBy), printable(e.ApprovedBy), audit.Stamp(e.ApprovedOn))
+	}
+	line("\nWHAT IT RESTS ON")
+	line("  decision  %s\n  document  %s\n  control   %s", d.ID, d.InputDigest, d.ControlDigest)
+	if d.SliceDigest != "" {
+		line("  look-ups  %s", d.SliceDigest)
+	}
+	line("  run       %s, as of %s", s.Run.ID, s.Run.AsOf)
+	line("  collected %s by %s from %s", s.Run.Collected, printable(s.Run.Identity), printable(s.Run.Endpoint))
+	if s.Replaces != "" {
+		line("  replaces  %s", s.Replaces)
+	}
+	if s.Pack != nil {
+		line("  pack      %s", s.Pack.Path)
+	}
+	if len(s.Requirements) > 0 {
+		line("  evidence for %s", strings.Join(s.Requirements, ", "))
+	}
+}
+
+func (s shown) printSeen(w *bytes.Buffer) {
+	d := s.Decision
+	if len(d.Violations)+len(d.Reasons) == 0 {
+		fmt.Fprintln(w, "  nothing that the control objects to")
+	}
+	for _, v := range d.Violations {
+		fmt.Fprintf(w, "  %s\n    observed  %s\n    expected  %s\n", printable(v.Message), inline(v.Observed), inline(v.Expected))
+		if v.Path != "" {
+			fmt.Fprintf(w, "    at        %s\n", printable(v.Path))
+		}
+		if v.Exception != "" {
+			fmt.Fprintf(w, "    accepted  %s\n", printable(v.Exception))
+		}
+	}
+	for _, r := range d.Reasons {
+		fmt.Fprintf(w, "  %s\n", printable(because(r)))
+	}
+}
+
+func (s shown) printLookups(w *bytes.Buffer) {
+	for _, l := range s.Slice.Lookups {
+		if l.Hits == nil {
+			fmt.Fprintf(w, "  %s.%s %s: nothing\n", l.Source, l.Kind, printable(l.Key))
+		}
+		for _, h := range l.Hits {
+			fmt.Fprintf(w, "  %s.%s %s: %s %s\n", l.Source, l.Kind, printable(l.Key), printable(h.ID), inline(h.Value))
+		}
+	}
+}
+
+func indent(s string) string {
+	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
+	for i, l := range lines {
+		if l != "" {
+			lines[i] = "  " + l
+		}
+	}
+	return strings.Join(lines, "\n")
+}

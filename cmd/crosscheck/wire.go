@@ -1,0 +1,243 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/configs"
+	"github.com/crosscheck-dev/crosscheck/evaluate"
+	"github.com/crosscheck-dev/crosscheck/evidence"
+	"github.com/crosscheck-dev/crosscheck/evidence/ledger"
+	"github.com/crosscheck-dev/crosscheck/policies"
+)
+
+// installation is a configuration with all that works by it.
+type installation struct {
+	cfg      configs.Config
+	log      *slog.Logger
+	library  *policies.Library
+	engine   *evaluate.Engine
+	vault    *evidence.Vault
+	ledger   *ledger.Ledger
+	deciders map[string]audit.Decider // of earlier libraries, by library and configuration
+}
+
+// library loads the library that the configuration names, with its parameters.
+func library(cfg configs.Config) (*policies.Library, error) {
+	fsys := policies.Embedded()
+	if cfg.Library != "" {
+		fsys = os.DirFS(cfg.Library)
+	}
+	lib, err := policies.Load(fsys, cfg.Parameters)
+	if err != nil {
+		return nil, fmt.Errorf("library %s: %w", cfg.Library, err)
+	}
+	return lib, nil
+}
+
+// open opens the installation. Only an audit makes a ledger where there is none.
+func (a *app) open(ctx context.Context, make bool) (*installation, error) {
+	cfg, err := a.load()
+	if err != nil {
+		return nil, err
+	}
+	in := &installation{cfg: cfg, log: a.logger(cfg.Log), deciders: map[string]audit.Decider{}}
+	if in.library, err = library(cfg); err != nil {
+		return nil, err
+	}
+	if in.engine, err = evaluate.New(evaluate.Config{Library: in.library}); err != nil {
+		return nil, err
+	}
+	if in.vault, err = evidence.NewVault(filepath.Join(cfg.DataDir, "vault")); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(cfg.DataDir, "ledger.db")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && !make {
+		return nil, fmt.Errorf("nothing is on record in %s: run `crosscheck audit` first, or name its configuration with --config", cfg.DataDir)
+	}
+	in.ledger, err = ledger.Open(ctx, path)
+	return in, err
+}
+
+func (in *installation) close() error { return in.ledger.Close() }
+
+// exceptions reads and checks the configured exceptions.
+func exceptions(cfg configs.Config, catalog audit.Catalog) (configs.Exceptions, error) {
+	if cfg.Exceptions == "" {
+		return configs.Exceptions{}, nil
+	}
+	return configs.LoadExceptions(cfg.Exceptions, func(e configs.Exception) error {
+		if _, ok := catalog.Control(e.Control); !ok {
+			return audit.UnknownError{Kind: "control", Name: e.Control}
+		}
+		return audit.Exception(e).Check()
+	})
+}
+
+// parseExceptions reads exceptions that were in force in an earlier run.
+func parseExceptions(b []byte) ([]audit.Exception, error) {
+	x, err := configs.ParseExceptions(b, "exceptions.yaml", func(configs.Exception) error { return nil })
+	return accepted(x), err
+}
+
+func accepted(x configs.Exceptions) []audit.Exception {
+	out := make([]audit.Exception, len(x.List))
+	for i, e := range x.List {
+		out[i] = audit.Exception(e)
+	}
+	return out
+}
+
+// auditor puts together what a run needs, and keeps in the vault what it rests on.
+func (a *app) auditor(ctx context.Context, in *installation, sinks []audit.Sink) (*audit.Auditor, error) {
+	x, err := exceptions(in.cfg, in.library.Catalog)
+	if err != nil {
+		return nil, err
+	}
+	sup := supplies{log: in.log, catalog: in.library.Catalog}
+	if len(in.cfg.Sources.Origins()) > 0 {
+		if sup.redactor, err = redactor(); err != nil {
+			return nil, err
+		}
+	}
+	cs, err := collectors(in.cfg.Sources, sup)
+	if err != nil {
+		return nil, err
+	}
+	out := &audit.Auditor{
+		Collectors: cs, Decider: in.engine, Vault: in.vault, Ledger: in.ledger, Sinks: sinks, Exceptions: accepted(x),
+		Entity: in.cfg.Entity, System: in.cfg.System, Provenance: provenance(), Now: a.now, Log: in.log,
+	}
+	bearing, err := audit.Canonical(in.cfg.Bearing())
+	if err != nil {
+		return nil, err
+	}
+	if out.Config, err = in.vault.Put(ctx, bytes.NewReader(bearing)); err != nil {
+		return nil, err
+	}
+	if out.Library, err = putLibrary(ctx, in.vault, in.library); err != nil {
+		return nil, err
+	}
+	if len(x.Raw) > 0 {
+		out.Excepted, err = in.vault.Put(ctx, bytes.NewReader(x.Raw))
+	}
+	return out, err
+}
+
+func putLibrary(ctx context.Context, v audit.Vault, lib *policies.Library) (string, error) {
+	var buf bytes.Buffer
+	if err := lib.WriteTar(&buf); err != nil {
+		return "", err
+	}
+	return v.Put(ctx, &buf)
+}
+
+// record is a run on record with the catalog that it was judged by.
+func (in *installation) record(ctx context.Context, run audit.Run) (audit.Record, error) {
+	d, err := in.decider(ctx, run)
+	if err != nil {
+		return audit.Record{}, err
+	}
+	return audit.Record{Run: run, Catalog: d.Catalog(), Vault: in.vault}, nil
+}
+
+// decider judges as a run on record was judged: by its library and its parameters.
+func (in *installation) decider(ctx context.Context, run audit.Run) (audit.Decider, error) {
+	key := run.Library + " " + run.ConfigDigest
+	if d, ok := in.deciders[key]; ok {
+		return d, nil
+	}
+	b, err := read(ctx, in.vault, run.ConfigDigest)
+	if err != nil {
+		return nil, fmt.Errorf("configuration of run %s: %w", short(run.ID), err)
+	}
+	parameters, err := parametersOf(b)
+	if err != nil {
+		return nil, fmt.Errorf("configuration of run %s: %w", short(run.ID), err)
+	}
+	tar, err := read(ctx, in.vault, run.Library)
+	if err != nil {
+		return nil, fmt.Errorf("library of run %s: %w", short(run.ID), err)
+	}
+	lib, err := policies.LoadTar(bytes.NewReader(tar), parameters)
+	if err != nil {
+		return nil, fmt.Errorf("library of run %s: %w", short(run.ID), err)
+	}
+	e, err := evaluate.New(evaluate.Config{Library: lib})
+	if err != nil {
+		return nil, err
+	}
+	in.deciders[key] = e
+	return e, nil
+}
+
+// parametersOf reads the parameters out of what configs.Config.Bearing gave.
+func parametersOf(bearing []byte) (map[string]map[string]any, error) {
+	v, err := audit.DecodeJSON(bearing)
+	if err != nil {
+		return nil, err
+	}
+	doc, ok := v.(map[string]any)
+	if !ok {
+		return nil, errors.New("no object")
+	}
+	out := map[string]map[string]any{}
+	controls, _ := doc["parameters"].(map[string]any)
+	for id, values := range controls {
+		if out[id], ok = values.(map[string]any); !ok {
+			return nil, fmt.Errorf("parameters of %s: no object", id)
+		}
+	}
+	return out, nil
+}
+
+// read reads a small object whole.
+func read(ctx context.Context, v audit.Vault, digest string) ([]byte, error) {
+	rc, err := v.Open(ctx, digest)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(io.LimitReader(rc, audit.MaxLine))
+	return b, errors.Join(err, rc.Close())
+}
+
+// types are the types of a source that controls are written for.
+func types(c audit.Catalog, source string) []string {
+	var out []string
+	for _, ctl := range c.Controls {
+		for _, at := range ctl.AppliesTo {
+			if typ, ok := strings.CutPrefix(at, source+"/"); ok && typ != "*" {
+				out = append(out, typ)
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// delivering notes in the ledger how each delivery went.
+type delivering struct {
+	audit.Sink
+	app    *app
+	ledger *ledger.Ledger
+}
+
+// Deliver implements audit.Sink.
+func (d delivering) Deliver(ctx context.Context, rec audit.Record) error {
+	err := d.Sink.Deliver(ctx, rec)
+	note := ledger.Delivery{Run: rec.Run.ID, Sink: d.Name(), Status: "delivered", At: d.app.now()}
+	if err != nil {
+		note.Status, note.Detail = "failed", err.Error()
+	}
+	return errors.Join(err, d.ledger.RecordDelivery(context.WithoutCancel(ctx), note))
+}
