@@ -74,8 +74,8 @@ func (j *judge) total(ctx context.Context, e endpoint, t *tally) error {
 	r.parameters["id__gt"] = "0"
 	r.send = func(ctx context.Context, c *api.APIClient) error { return e.send(ctx, c, page{limit: 1}) }
 	if body, err := j.ask(ctx, r); err == nil { // else the first count stands, and with it the gap
-		if p, err := decodePage(body); err == nil && p.count >= t.read {
-			t.total = p.count
+		if p, err := decodePage(body); err == nil {
+			t.total = max(p.count, t.read)
 		}
 	}
 	return ctx.Err()

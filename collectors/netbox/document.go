@@ -71,9 +71,15 @@ func (c *Collector) redact(data map[string]any) []string {
 		return append(redacted, c.cfg.Redactor.Strings(data, "/data", "/custom_fields")...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		if !c.plain[name] {
-			redacted = append(redacted, c.cfg.Redactor.Strings(data, "/data", "/custom_fields/"+audit.EscapePointer(name))...)
+		at := "/data/custom_fields/" + audit.EscapePointer(name)
+		if secret, is := fields[name].(string); c.plain[name] {
+			continue
+		} else if is {
+			fields[name] = c.cfg.Redactor.Token(secret)
+			redacted = append(redacted, at)
+			continue
 		}
+		redacted = append(redacted, c.cfg.Redactor.Strings(fields[name], at, "")...)
 	}
 	return redacted
 }

@@ -288,9 +288,11 @@ func TestNew(t *testing.T) {
 		"assertion": {func(c *netbox.Config) {
 			c.Asserted = []netbox.Assertion{{"ipam.ipaddress", "Y. Brandt", "own the permissions", on}}
 		}, ""},
-		"assertion of nobody":   {func(c *netbox.Config) { c.Asserted = []netbox.Assertion{{"ipam.ipaddress", " ", "because", on}} }, "by, reason and on"},
-		"assertion without day": {func(c *netbox.Config) { c.Asserted = []netbox.Assertion{{Type: "ipam.ipaddress", By: "Y", Reason: "r"}} }, "by, reason and on"},
-		"assertion of a typo":   {func(c *netbox.Config) { c.Asserted = []netbox.Assertion{{"ipam.adress", "Y", "r", on}} }, `"ipam.adress"`},
+		"assertion of nobody": {func(c *netbox.Config) { c.Asserted = []netbox.Assertion{{"ipam.ipaddress", " ", "because", on}} }, "by, reason and on"},
+		"assertion without day": {func(c *netbox.Config) {
+			c.Asserted = []netbox.Assertion{{Type: "ipam.ipaddress", By: "Y", Reason: "r"}}
+		}, "by, reason and on"},
+		"assertion of a typo": {func(c *netbox.Config) { c.Asserted = []netbox.Assertion{{"ipam.adress", "Y", "r", on}} }, `"ipam.adress"`},
 		"assertion twice": {func(c *netbox.Config) {
 			c.Asserted = []netbox.Assertion{{"dcim.site", "Y", "r", on}, {"dcim.site", "Z", "r", on}}
 		}, "twice"},

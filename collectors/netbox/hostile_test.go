@@ -1,0 +1,502 @@
+package netbox_test
+
+import (
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/audit/audittest"
+	"github.com/crosscheck-dev/crosscheck/collectors/netbox/netboxtest"
+)
+
+// TestRedirect: a redirect is not followed, and no other host learns the token.
+func TestRedirect(t *testing.T) {
+	t.Parallel()
+	var visits atomic.Int32
+	thief := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { visits.Add(1) }))
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, thief+r.URL.Path+"?steal=1", status)
+		}))
+		_, _, err := collect(t, config(s))
+		var se *audit.SourceError
+		if !errors.As(err, &se) || se.Code != audit.Failed || !strings.Contains(err.Error(), fmt.Sprintf("%q", thief)) || strings.Contains(err.Error(), "steal") {
+			t.Errorf("%d: %v, want where it leads, and that url be corrected", status, err)
+		}
+	}
+	if n := visits.Load(); n > 0 {
+		t.Errorf("the other host had %d visits", n)
+	}
+}
+
+// TestLinksAreNotFollowed: next may name any host that a proxy says.
+func TestLinksAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	var visits atomic.Int32
+	thief := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { visits.Add(1) }))
+	s := as(t, "")
+	cfg := config(serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("X-Forwarded-Host", strings.TrimPrefix(thief, "http://"))
+		s.ServeHTTP(w, r)
+	})))
+	cfg.Page = 20
+	w, col, err := collect(t, cfg)
+	if err != nil || len(col.Gaps) > 0 || len(w.Resources) != 361 || visits.Load() > 0 {
+		t.Errorf("Collect() = %v, gaps %v, %d documents, %d visits elsewhere", err, gaps(col), len(w.Resources), visits.Load())
+	}
+}
+
+func TestAuthorizationHeader(t *testing.T) {
+	t.Parallel()
+	for token, want := range map[string]string{
+		netboxtest.AdminToken: "Token " + netboxtest.AdminToken,
+		"nbt_abcdefghijkl.00112233445566778899aabbccddeeff00112233": "Bearer nbt_abcdefghijkl.00112233445566778899aabbccddeeff00112233",
+	} {
+		cfg := config("https://netbox.example/dc1/")
+		cfg.Token = token
+		cfg.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			if got := r.Header.Get("Authorization"); got != want {
+				t.Errorf("Authorization: %q, want %q", got, want)
+			}
+			if r.URL.Host != "netbox.example" || !strings.HasPrefix(r.URL.Path, "/dc1/api/") || r.URL.Scheme != "https" {
+				t.Errorf("asked %s", r.URL)
+			}
+			if strings.Contains(r.URL.String(), token) {
+				t.Error("the token is in a URL")
+			}
+			return answer(r, http.StatusOK, "application/json", `{"netbox-version":"4.3.2","count":0,"results":[]}`), nil
+		})}
+		if _, col, err := collect(t, cfg); err != nil || len(col.Types) != len(estate) {
+			t.Errorf("Collect() = %v, types %v", err, col.Types)
+		}
+	}
+}
+
+// TestV2Token: from 4.5 on a token is known by its key.
+func TestV2Token(t *testing.T) {
+	t.Parallel()
+	cfg := config("https://netbox.example")
+	cfg.Token = "nbt_abcdefghijkl.00112233445566778899aabbccddeeff00112233"
+	cfg.HTTPClient = answers(map[string]string{
+		"/api/users/tokens/": `{"count":2,"results":[
+			{"id":1,"display":"x","key":"mnopqrstuvwx","user":{"id":8,"username":"other"},"write_enabled":true},
+			{"id":2,"display":"y","key":"abcdefghijkl","user":{"id":9,"username":"reader"},"write_enabled":false}]}`,
+	})
+	_, col, err := collect(t, cfg)
+	if err != nil || col.Identity != "reader (user 9, token 2)" || len(col.Notices) > 0 {
+		t.Errorf("Collect() = %v, identity %q, notices %v", err, col.Identity, col.Notices)
+	}
+}
+
+// TestAmbiguousToken: two users' tokens that end alike tell nothing.
+func TestAmbiguousToken(t *testing.T) {
+	t.Parallel()
+	const mask = "**********************************234567"
+	cfg := config("https://netbox.example")
+	cfg.HTTPClient = answers(map[string]string{
+		"/api/users/tokens/": `{"count":2,"results":[
+			{"id":1,"display":"` + mask + `","user":{"id":8,"username":"a"},"write_enabled":true},
+			{"id":2,"display":"` + mask + `","user":{"id":9,"username":"b"},"write_enabled":false}]}`,
+	})
+	_, col, err := collect(t, cfg)
+	if err != nil || !strings.HasPrefix(col.Identity, "an unknown user of") || len(col.Notices) > 0 {
+		t.Errorf("Collect() = %v, identity %q, notices %v", err, col.Identity, col.Notices)
+	}
+}
+
+// TestDeletionBetweenPages: offset paging would miss as many as were deleted.
+func TestDeletionBetweenPages(t *testing.T) {
+	t.Parallel()
+	s := as(t, "")
+	var pages atomic.Int32
+	cfg := config(serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/ipam/ip-addresses/" && pages.Add(1) == 2 {
+			s.Delete(r.URL.Path, 1, 2, 3, 4, 5, 200)
+		}
+		s.ServeHTTP(w, r)
+	})))
+	cfg.Page = 50
+	w, col, err := collect(t, cfg)
+	if err != nil || len(col.Gaps) > 0 {
+		t.Fatalf("Collect() = %v, gaps %v", err, gaps(col))
+	}
+	// 1 to 5 were read before they went; 200 went before it was read.
+	if got := count(w)["ipam.ipaddress"]; got != 250 {
+		t.Errorf("%d addresses, want 250", got)
+	}
+	for _, c := range col.Types {
+		if c.Type == "ipam.ipaddress" && c.Listed != 250 {
+			t.Errorf("%d listed, want 250", c.Listed)
+		}
+	}
+}
+
+// TestChangeOfCounts: what is made between the counts and the list is counted again.
+func TestChangeOfCounts(t *testing.T) {
+	t.Parallel()
+	s := as(t, "")
+	var sites atomic.Int32
+	cfg := config(serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/api/dcim/sites/" || sites.Add(1) > 1 {
+			s.ServeHTTP(w, r)
+			return
+		}
+		rec := httptest.NewRecorder()
+		s.ServeHTTP(rec, r)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, strings.Replace(rec.Body.String(), `"device_count":32`, `"device_count":33`, 1))
+	})))
+	_, col, err := collect(t, cfg)
+	if err != nil || len(col.Gaps) > 0 || sites.Load() != 2 {
+		t.Errorf("Collect() = %v, gaps %v, sites asked %d times", err, gaps(col), sites.Load())
+	}
+}
+
+// TestFewerThanCounted: what the first page promises and later ones lack is a gap.
+func TestFewerThanCounted(t *testing.T) {
+	t.Parallel()
+	cfg := config("https://netbox.example")
+	cfg.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		body := `{"netbox-version":"4.3.7","count":0,"results":[]}`
+		if r.URL.Path == "/api/ipam/prefixes/" {
+			body = `{"count":3,"results":[` + object(1) + `]}`
+			if r.URL.Query().Get("id__gt") == "1" {
+				body = `{"count":1,"results":[` + object(2) + `]}`
+			}
+		}
+		return answer(r, http.StatusOK, "application/json", body), nil
+	})}
+	_, col, err := collect(t, cfg)
+	if err != nil || !slices.Contains(gaps(col), "ipam.prefix Truncated GET /api/ipam/prefixes/: 2 read, 3 counted") {
+		t.Errorf("Collect() = %v, gaps %v", err, gaps(col))
+	}
+}
+
+func object(id int) string {
+	return fmt.Sprintf(`{"id":%d,"name":"n%d","display":"n%d"}`, id, id, id)
+}
+
+// TestHostilePages: nonsense ends the list with a gap; the other types go on.
+func TestHostilePages(t *testing.T) {
+	t.Parallel()
+	deep := strings.Repeat(`{"a":`, 20000) + "1" + strings.Repeat("}", 20000)
+	tests := map[string]struct {
+		page string
+		want int // documents
+	}{
+		"no json":            {`<html>`, 0},
+		"empty":              {``, 0},
+		"an array":           {`[]`, 0},
+		"no count":           {`{"results":[]}`, 0},
+		"no results":         {`{"count":1}`, 0},
+		"null results":       {`{"count":1,"results":null}`, 0},
+		"negative count":     {`{"count":-1,"results":[]}`, 0},
+		"count too small":    {`{"count":1,"results":[` + object(1) + "," + object(2) + `]}`, 0},
+		"empty, yet counted": {`{"count":5,"results":[]}`, 0},
+		"same id again":      {`{"count":2,"results":[` + object(1) + "," + object(1) + `]}`, 1},
+		"ids fall":           {`{"count":2,"results":[` + object(7) + "," + object(3) + `]}`, 1},
+		"the page again":     {`{"count":9,"results":[` + object(7) + `]}`, 1},
+		"id zero":            {`{"count":1,"results":[` + object(0) + `]}`, 0},
+		"id too large":       {`{"count":1,"results":[` + object(1<<31) + `]}`, 0},
+		"id a fraction":      {`{"count":1,"results":[{"id":1.5}]}`, 0},
+		"id a text":          {`{"count":1,"results":[{"id":"1"}]}`, 0},
+		"no id":              {`{"count":1,"results":[{}]}`, 0},
+		"no object":          {`{"count":1,"results":[7]}`, 0},
+		"deep":               {`{"count":1,"results":[{"id":1,"x":` + deep + `}]}`, 0},
+		"more than one":      {`{"count":0,"results":[]}{"count":0,"results":[]}`, 0},
+		"too large":          {`{"count":1,"results":[{"id":1,"x":"` + strings.Repeat("x", 33<<20) + `"}]}`, 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := config("https://netbox.example")
+			cfg.HTTPClient = answers(map[string]string{"/api/ipam/prefixes/": tt.page, "/api/dcim/sites/": `{"count":1,"results":[` + object(5) + `]}`})
+			w, col, err := collect(t, cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Contains(gaps(col), "ipam.prefix Failed GET /api/ipam/prefixes/") {
+				t.Errorf("gaps %v, want one of prefixes", gaps(col))
+			}
+			if got := count(w); got["ipam.prefix"] != tt.want || got["dcim.site"] != 1 {
+				t.Errorf("documents %v, want %d prefixes", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestEndlessList: a server that makes objects up does not fill the disk.
+func TestEndlessList(t *testing.T) {
+	t.Parallel()
+	cfg := config("https://netbox.example")
+	cfg.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		body := `{"netbox-version":"4.3.7","count":0,"results":[]}`
+		if r.URL.Path == "/api/ipam/prefixes/" {
+			var after int
+			_, _ = fmt.Sscan(r.URL.Query().Get("id__gt"), &after)
+			var objects []string
+			for i := range 500 {
+				objects = append(objects, object(after+i+1))
+			}
+			body = `{"count":1000,"results":[` + strings.Join(objects, ",") + `]}`
+		}
+		return answer(r, http.StatusOK, "application/json", body), nil
+	})}
+	w, col, err := collect(t, cfg)
+	if n := count(w)["ipam.prefix"]; err != nil || n != 12_000 || !slices.Contains(gaps(col), "ipam.prefix Failed GET /api/ipam/prefixes/") {
+		t.Errorf("Collect() = %v, %d prefixes, gaps %v", err, n, gaps(col))
+	}
+}
+
+// TestMissingFields: what adapters rely on and an object lacks is a gap of its document.
+func TestMissingFields(t *testing.T) {
+	t.Parallel()
+	const whole = `"id":1,"name":"a","status":{"value":"active","label":"Active"},"primary_ip4":null,"primary_ip6":null,"site":null,"tags":[],"custom_fields":{}`
+	tests := map[string]struct {
+		object string
+		gaps   map[string]string
+		name   string
+	}{
+		"nothing missing": {`{` + whole + `}`, nil, "a"},
+		"unknown fields":  {`{` + whole + `,"new_in_4_9":{"x":[1]}}`, nil, "a"},
+		"no name": {`{` + strings.Replace(whole, `"name":"a",`, `"display":"Device 1",`, 1) + `}`, map[string]string{
+			"/data/name": "Failed netbox:name missing", "/name": "Failed netbox:name missing",
+		}, "Device 1"},
+		"unnamed":      {`{` + strings.Replace(whole, `"name":"a"`, `"name":null`, 1) + `}`, nil, "1"},
+		"no address":   {`{` + strings.Replace(whole, `"primary_ip4":null,`, ``, 1) + `}`, map[string]string{"/data/primary_ip4": "Failed netbox:primary_ip4 missing"}, "a"},
+		"no status":    {`{` + strings.Replace(whole, `"status":{"value":"active","label":"Active"},`, ``, 1) + `}`, map[string]string{"/data/status": "Failed netbox:status missing"}, "a"},
+		"brief status": {`{` + strings.Replace(whole, `{"value":"active","label":"Active"}`, `"active"`, 1) + `}`, map[string]string{"/data/status": "Failed netbox:status is no choice"}, "a"},
+		"null status":  {`{` + strings.Replace(whole, `{"value":"active","label":"Active"}`, `null`, 1) + `}`, map[string]string{"/data/status": "Failed netbox:status is no choice"}, "a"},
+		"no tags": {`{` + strings.Replace(whole, `"tags":[],`, ``, 1) + `}`, map[string]string{
+			"/data/tags": "Failed netbox:tags missing", "/tags": "Failed netbox:tags missing",
+		}, "a"},
+		"tags by id": {`{` + strings.Replace(whole, `"tags":[]`, `"tags":[7]`, 1) + `}`, map[string]string{
+			"/data/tags": "Failed netbox:tags is no list of tags", "/tags": "Failed netbox:tags is no list of tags",
+		}, "a"},
+		"no custom fields": {`{` + strings.Replace(whole, `"custom_fields":{}`, `"custom_fields":["FAKE"]`, 1) + `}`, map[string]string{
+			"/data/custom_fields": "Failed netbox:custom_fields is no object", "/tags": "Failed netbox:custom_fields is no object",
+		}, "a"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := config("https://netbox.example")
+			cfg.HTTPClient = answers(map[string]string{"/api/dcim/devices/": `{"count":1,"results":[` + tt.object + `]}`})
+			w, _, err := collect(t, cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := w.Find(t, origin+"/dcim.device/1")
+			want, _ := json.Marshal(tt.gaps)
+			if got, _ := json.Marshal(r.Gaps); string(got) != string(want) || r.Name != tt.name {
+				t.Errorf("gaps %s, want %s; name %q, want %q", got, want, r.Name, tt.name)
+			}
+			if strings.Contains(string(w.Lines[0]), "FAKE") {
+				t.Errorf("a custom field left in plain: %s", w.Lines[0])
+			}
+		})
+	}
+}
+
+// TestSecretsOnReceipt: an older or newer NetBox may ignore exclude=config_context.
+func TestSecretsOnReceipt(t *testing.T) {
+	t.Parallel()
+	cfg := config("https://netbox.example")
+	lines := logged(&cfg)
+	cfg.HTTPClient = answers(map[string]string{"/api/dcim/devices/": `{"count":1,"results":[{"id":1,"name":"a","local_context_data":"CANARY1",
+		"config_context":{"snmp":"CANARY2"},"custom_fields":{"note":"CANARY3","a/b~c":["CANARY4",{"d":"CANARY5"}],"*":"CANARY6","owner":"o@example"}}]}`})
+	w, _, err := collect(t, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := w.Find(t, origin+"/dcim.device/1")
+	if s := string(w.Lines[0]) + lines.String(); strings.Contains(s, "CANARY") || r.Tags["owner"] != "o@example" {
+		t.Errorf("owner %q in %s", r.Tags["owner"], s)
+	}
+}
+
+func TestRetries(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		status int
+		after  string
+		times  int32 // it fails
+		code   audit.GapCode
+		waits  []time.Duration
+	}{
+		"gateway, once":      {502, "", 1, "", []time.Duration{time.Second}},
+		"unavailable, twice": {503, "3", 2, "", []time.Duration{3 * time.Second, 3 * time.Second}},
+		"throttled for good": {429, "86400", 9, audit.Throttled, []time.Duration{30 * time.Second, 30 * time.Second}},
+		"gateway for good":   {504, "soon", 9, audit.Failed, []time.Duration{time.Second, 2 * time.Second}},
+		"error":              {500, "", 9, audit.Failed, nil},
+		"not found":          {404, "", 9, audit.Failed, nil},
+		"no connection":      {0, "", 1, "", []time.Duration{time.Second}},
+		"never a connection": {0, "", 9, audit.Unreachable, []time.Duration{time.Second, 2 * time.Second}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var asked atomic.Int32
+			var waits []time.Duration
+			cfg := config("https://netbox.example")
+			cfg.Wait = func(_ context.Context, d time.Duration) error {
+				waits = append(waits, d)
+				return nil
+			}
+			cfg.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				switch {
+				case r.URL.Path != "/api/status/" || asked.Add(1) > tt.times:
+					return answer(r, http.StatusOK, "application/json", `{"netbox-version":"4.3.7","count":0,"results":[]}`), nil
+				case tt.status == 0:
+					return nil, errors.New("connection refused")
+				}
+				a := answer(r, tt.status, "text/plain", "no")
+				a.Header.Set("Retry-After", tt.after)
+				return a, nil
+			})}
+			_, _, err := collect(t, cfg)
+			var se *audit.SourceError
+			errors.As(err, &se)
+			if (se == nil) != (tt.code == "") || se != nil && se.Code != tt.code || !slices.Equal(waits, tt.waits) {
+				t.Errorf("Collect() = %v after %v, want %q after %v", err, waits, tt.code, tt.waits)
+			}
+		})
+	}
+}
+
+func TestVersions(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		status string
+		notice bool
+		err    string
+	}{
+		"supported":      {`{"netbox-version":"4.3.0"}`, false, ""},
+		"of Docker":      {`{"netbox-version":"4.3.7-Docker-3.3.0"}`, false, ""},
+		"older minor":    {`{"netbox-version":"4.1.11"}`, true, ""},
+		"newer minor":    {`{"netbox-version":"4.30.1"}`, true, ""},
+		"older major":    {`{"netbox-version":"3.7.8"}`, false, "only NetBox 4"},
+		"newer major":    {`{"netbox-version":"5.0.0"}`, false, "only NetBox 4"},
+		"none":           {`{}`, true, ""},
+		"hostile":        {`{"netbox-version":"4.3.7\u001b[2J"}`, true, ""},
+		"not an object":  {`[]`, false, "not that of a NetBox"},
+		"not JSON":       {`hello`, false, "not that of a NetBox"},
+		"another's JSON": {`{"netbox-version":7}`, false, "not that of a NetBox"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := config("https://netbox.example")
+			cfg.HTTPClient = answers(map[string]string{"/api/status/": tt.status})
+			_, col, err := collect(t, cfg)
+			if (err != nil) != (tt.err != "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+				t.Fatalf("Collect() = %v, want %q", err, tt.err)
+			}
+			if slices.Contains(notices(col), "netbox_version") != tt.notice {
+				t.Errorf("notices %v", col.Notices)
+			}
+		})
+	}
+}
+
+func TestPlaintextNotice(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]bool{
+		"http://netbox.example": true, "http://10.0.0.8:8000": true, "https://netbox.example": false,
+		"http://localhost:8000": false, "http://127.0.0.1": false, "http://[::1]:8000": false,
+	} {
+		cfg := config(url)
+		cfg.HTTPClient = answers(nil)
+		if _, col, err := collect(t, cfg); err != nil || slices.Contains(notices(col), "netbox_plaintext") != want {
+			t.Errorf("%s: %v, notices %v, want one: %v", url, err, notices(col), want)
+		}
+	}
+}
+
+func TestCertificates(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewUnstartedServer(as(t, ""))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // it logs each refusal of its certificate
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	dir := t.TempDir()
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	for name, content := range map[string][]byte{"ca.pem": ca, "empty.pem": nil} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for file, want := range map[string]string{
+		"ca.pem": "", "": "name the CA that signed it in ca_file", "empty.pem": "no PEM certificate", "none.pem": "reading certificates",
+	} {
+		cfg := config(s.URL)
+		if file != "" {
+			cfg.CAFile = filepath.Join(dir, file)
+		}
+		_, _, err := collect(t, cfg)
+		if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", file, err, want)
+		}
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	t.Parallel()
+	done := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-done }))
+	t.Cleanup(s.Close)
+	t.Cleanup(func() { close(done) })
+	cfg := config(s.URL)
+	cfg.Timeout = 50 * time.Millisecond
+	_, _, err := collect(t, cfg)
+	var se *audit.SourceError
+	if !errors.As(err, &se) || se.Code != audit.Unreachable {
+		t.Errorf("Collect() = %v, want Unreachable", err)
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	s := as(t, "")
+	cfg := config(serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/dcim/devices/" {
+			cancel()
+		}
+		s.ServeHTTP(w, r)
+	})))
+	_, err := collector(t, cfg).Collect(ctx, audit.Request{Origin: origin}, &audittest.Writer{})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("Collect() = %v, want that it was cancelled", err)
+	}
+}
+
+type full struct{ err error }
+
+func (f full) Write(audit.Resource) error { return f.err }
+
+func TestWriterFails(t *testing.T) {
+	t.Parallel()
+	disk := errors.New("no space left on device")
+	_, err := collector(t, config(serve(t, as(t, "")))).Collect(t.Context(), audit.Request{Origin: origin}, full{disk})
+	if !errors.Is(err, disk) {
+		t.Errorf("Collect() = %v, want the writer's error", err)
+	}
+	if _, err := collector(t, config("https://netbox.example")).Collect(t.Context(), audit.Request{Origin: "netbox/other"}, full{}); err == nil {
+		t.Error("another origin was collected")
+	}
+}
