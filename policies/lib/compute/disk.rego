@@ -31,22 +31,24 @@ unencrypted := [{"disk": device.disk, "observed": device.encrypted, "path": devi
 	not _unclear
 }
 
-_lists := ["root_block_device", "ebs_block_device"]
+_devices := array.concat(_encryption(_root, sprintf("%s root_block_device", [input.data.address]), "root_block_device"), _encryption(_extra, sprintf("%s ebs_block_device", [input.data.address]), "ebs_block_device"))
 
-_devices := [{
-	"disk": sprintf("%s %s", [input.data.address, list]),
-	"encrypted": device.encrypted,
-	"path": sprintf("/data/values/%s/%d/encrypted", [list, i]),
-} |
-	some list in _lists
-	some i, device in input.data.values[list]
+_encryption(list, disk, name) := [{"disk": disk, "encrypted": device.encrypted, "path": path} |
+	some i, device in list
+	path := sprintf("/data/values/%s/%d/encrypted", [name, i])
 ]
 
 # A device of which it is not recorded whether it is encrypted.
 _unclear if {
-	some list in _lists
-	some device in input.data.values[list]
+	some list in [_root, _extra]
+	some device in list
 	not device.encrypted == true
 	not device.encrypted == false
 	not device.encrypted == null
 }
+
+_root := input.data.values.root_block_device
+
+_extra := input.data.values.ebs_block_device
+
+_extra := [] if not input.data.values.ebs_block_device

@@ -19,48 +19,65 @@ _controlled if {
 	owner.controller == true
 }
 
-# The containers that have all that the node has: which, and where it says so.
-privileged := [{"container": container.name, "path": path} |
-	some list in _lists
-	some i, container in _spec[list]
-	container.securityContext.privileged == true
-	path := sprintf("%s/%s/%d/securityContext/privileged", [_path, list, i])
-] if {
+# The containers that have all that the node has: which, and where it says so. The lists of containers are
+# each read by name, because what lies beside them may hold secrets.
+privileged := array.concat(
+	_privileged(_spec.containers, "containers"),
+	array.concat(_privileged(_init, "initContainers"), _privileged(_ephemeral, "ephemeralContainers")),
+) if {
 	_spec.containers[0].name
 	not _nameless
 }
 
-_nameless if {
-	some list in _lists
-	some container in _spec[list]
-	not container.name
-}
+_privileged(list, name) := [{"container": container.name, "path": path} |
+	some i, container in list
+	container.securityContext.privileged == true
+	path := sprintf("%s/%s/%d/securityContext/privileged", [_path, name, i])
+]
 
 # The namespaces of the node that the containers share: which, and where it says so.
-host_namespaces := [{"namespace": name, "path": sprintf("%s/%s", [_path, name])} |
-	some name in ["hostIPC", "hostNetwork", "hostPID"]
-	_spec[name] == true
-] if {
+host_namespaces := [{"namespace": name, "path": sprintf("%s/%s", [_path, name])} | some name in _shared] if {
 	_spec.containers[0].name
 }
 
+_shared contains "hostIPC" if _spec.hostIPC == true
+
+_shared contains "hostNetwork" if _spec.hostNetwork == true
+
+_shared contains "hostPID" if _spec.hostPID == true
+
 # The images of all containers, and where each is named.
-images := [{"image": container.image, "path": path} |
-	some list in _lists
-	some i, container in _spec[list]
-	path := sprintf("%s/%s/%d/image", [_path, list, i])
-] if {
+images := array.concat(
+	_images(_spec.containers, "containers"),
+	array.concat(_images(_init, "initContainers"), _images(_ephemeral, "ephemeralContainers")),
+) if {
 	_spec.containers[0].image
-	not _unnamed
+	not _imageless
 }
 
-_unnamed if {
-	some list in _lists
-	some container in _spec[list]
+_images(list, name) := [{"image": container.image, "path": sprintf("%s/%s/%d/image", [_path, name, i])} |
+	some i, container in list
+]
+
+_nameless if {
+	some list in [_spec.containers, _init, _ephemeral]
+	some container in list
+	not container.name
+}
+
+_imageless if {
+	some list in [_spec.containers, _init, _ephemeral]
+	some container in list
 	not container.image
 }
 
-_lists := ["initContainers", "containers", "ephemeralContainers"]
+_init := _spec.initContainers
+
+_init := [] if not _spec.initContainers
+
+_ephemeral := _spec.ephemeralContainers
+
+_ephemeral := [] if not _spec.ephemeralContainers
 
 _spec := input.data.spec if {
 	input.source == "kubernetes"
