@@ -78,6 +78,11 @@ func (c *Collector) document(ctx context.Context, d document, r *reading) (call 
 	if err != nil {
 		call.Errors = 1
 	}
+	if err == nil {
+		for _, typ := range v.untold() {
+			r.gap(typ, audit.Truncated)
+		}
+	}
 	if err == nil && v.limited {
 		r.gap(audit.AllTypes, audit.Truncated)
 		c.log.WarnContext(ctx, "the plan leaves something out: it was made with -target, or defers changes; plan the whole configuration",

@@ -141,9 +141,7 @@ func (r *reading) resource(in instance) audit.Resource {
 		Data: data, ID: audit.ResourceID(r.c.origin, typ, in.address), Name: in.name,
 		Origin: r.c.origin, Source: audit.Terraform, Type: typ,
 	}
-	secret := append(in.secret, marked(in.marks, "")...)
-	secret = append(secret, secretPlaces(in.typ, in.values)...)
-	res.Redacted = redact(r.c.redactor, in.typ, in.values, secret)
+	res.Redacted = redact(r.c.redactor, in.typ, in.values, append(in.secret, marked(in.marks, "")...), valuesAt)
 	for _, at := range marked(in.unknown, valuesAt) {
 		res.Gap(at, audit.KnownAfterApply, "plan")
 	}

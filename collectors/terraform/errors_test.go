@@ -43,6 +43,7 @@ func TestBadFiles(t *testing.T) {
 		"plan version 7":        {`{"format_version":"7.1","planned_values":{},"resource_changes":[]}`, []string{`format_version "7.1"`, "0.x and 1.x"}},
 		"plan without version":  {`{"planned_values":{},"resource_changes":[]}`, []string{`format_version ""`}},
 		"plan that ended badly": {`{"format_version":"1.2","planned_values":{},"errored":true}`, []string{"ended in an error", "plan again"}},
+		"refresh-only plan":     {`{"format_version":"1.2","planned_values":{"root_module":{}},"prior_state":{"values":{"root_module":{"resources":[{"address":"x_y.n","mode":"managed","type":"x_y","name":"n","values":{}}]}}}}`, []string{"-refresh-only", "or give the state"}},
 		"saved plan":            {"PK\x03\x04\x14\x00\x08\x00", []string{"saved plan", "terraform show -json"}},
 		"plan log":              {"{\"@level\":\"info\",\"@message\":\"Terraform 1.11.4\"}\n{\"@level\":\"info\"}\n", []string{"log of `terraform plan -json`", "-out=FILE"}},
 		"schemas":               {`{"format_version":"1.0","provider_schemas":{}}`, []string{"provider schemas"}},

@@ -3,6 +3,7 @@ package terraform
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -36,17 +37,19 @@ type document struct {
 // path twice, sorted, each labelled by its path below what all have in common.
 func (c *Collector) documents() []document {
 	var docs []document
-	for _, in := range c.inputs {
-		docs = append(docs, document{path: in.Path, open: in.Open})
-	}
 	for _, pattern := range c.files {
 		docs = append(docs, expand(pattern)...)
 	}
-	slices.SortStableFunc(docs, func(a, b document) int { return strings.Compare(a.path, b.path) })
+	byPath := func(a, b document) int { return strings.Compare(a.path, b.path) }
+	slices.SortStableFunc(docs, byPath)
 	docs = slices.CompactFunc(docs, func(a, b document) bool { return a.path == b.path })
+	for _, in := range c.inputs {
+		docs = append(docs, document{path: in.Path, open: in.Open})
+	}
+	slices.SortStableFunc(docs, byPath)
 	root := sharedFolder(docs)
-	for i := range docs {
-		docs[i].label = filepath.ToSlash(strings.TrimPrefix(docs[i].path, root))
+	for i, d := range docs {
+		docs[i].label = cmp.Or(filepath.ToSlash(strings.TrimPrefix(d.path, root)), d.path)
 	}
 	return docs
 }
@@ -117,7 +120,7 @@ func folder(root string) []document {
 			if d.IsDir() {
 				return fs.SkipDir
 			}
-		case !d.Type().IsRegular():
+		case !isFile(path, d):
 		case filepath.Ext(path) == ".tfstate", filepath.Ext(path) == ".json" && looksAt(path):
 			docs = append(docs, regular(path))
 		case filepath.Ext(path) == ".tf":
@@ -136,6 +139,16 @@ func folder(root string) []document {
 		docs = append(docs, document{path: root, err: err})
 	}
 	return docs
+}
+
+// isFile tells whether an entry is a file, or a link to one; a broken link is
+// taken, so that it is a gap and not an absence.
+func isFile(path string, d fs.DirEntry) bool {
+	if d.Type()&fs.ModeSymlink == 0 {
+		return d.Type().IsRegular()
+	}
+	info, err := os.Stat(path)
+	return err != nil || info.Mode().IsRegular()
 }
 
 // looksAt tells whether the file is Terraform's; one that cannot be opened is

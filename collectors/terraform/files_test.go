@@ -104,23 +104,24 @@ func TestLooks(t *testing.T) {
 		head string
 		want bool
 	}{
-		"state":            {`{"version":4,"terraform_version":"1.11.4","serial":1`, true},
-		"state, sorted":    {`{"check_results":null,"lineage":"l","outputs":{"a":`, true},
-		"shown":            {`{"format_version":"1.0","terraform_version":"1.11.4","values":{"ou`, true},
-		"plan":             {`{"format_version":"1.2","terraform_version":"1.11.4","planned_values":{`, true},
-		"plan, sorted":     {`{"applyable":true,"complete":true,"configuration":{`, true},
-		"plan with a mark": {"\xef\xbb\xbf{\"format_version\":\"1.2\"", true},
-		"saved plan":       {"PK\x03\x04", true},
-		"plan log":         {`{"@level":"info","@message":"x"}`, true},
-		"encrypted":        {`{"meta":{},"encrypted_data":"x","encryption_version":"v0"}`, true},
-		"HCL":              {"# c\n\nmodule \"a\" {\n", true},
-		"manifest":         {`{"apiVersion":"v1","kind":"List","items":[`, false},
-		"manifest, sorted": {`{"items":[],"kind":"List"`, false},
-		"YAML":             {"apiVersion: v1\nkind: Pod\n", false},
-		"package":          {`{"name":"x","version":"1.0.0"}`, false},
-		"nothing":          {"", false},
-		"text":             {"hello", false},
-		"gzip":             {"\x1f\x8b", false},
+		"state":             {`{"version":4,"terraform_version":"1.11.4","serial":1`, true},
+		"state, sorted":     {`{"check_results":null,"lineage":"l","outputs":{"a":`, true},
+		"shown":             {`{"format_version":"1.0","terraform_version":"1.11.4","values":{"ou`, true},
+		"plan":              {`{"format_version":"1.2","terraform_version":"1.11.4","planned_values":{`, true},
+		"plan, sorted":      {`{"applyable":true,"complete":true,"configuration":{`, true},
+		"plan with a mark":  {"\xef\xbb\xbf{\"format_version\":\"1.2\"", true},
+		"saved plan":        {"PK\x03\x04", true},
+		"plan log":          {`{"@level":"info","@message":"x"}`, true},
+		"encrypted":         {`{"meta":{},"encrypted_data":"x","encryption_version":"v0"}`, true},
+		"HCL":               {"# c\n\nmodule \"a\" {\n", true},
+		"manifest":          {`{"apiVersion":"v1","kind":"List","items":[`, false},
+		"manifest, sorted":  {`{"items":[],"kind":"List"`, false},
+		"YAML":              {"apiVersion: v1\nkind: Pod\n", false},
+		"HCL in a manifest": {"kind: ConfigMap\ndata:\n  main.tf: |\n    resource \"a\" \"b\" {\n", false},
+		"package":           {`{"name":"x","version":"1.0.0"}`, false},
+		"nothing":           {"", false},
+		"text":              {"hello", false},
+		"gzip":              {"\x1f\x8b", false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -186,5 +187,26 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	if m.n != 20_000 || m.peak > 16<<20 {
 		t.Errorf("%d instances, %d MiB of heap at most, want 20000 and at most 16", m.n, m.peak>>20)
+	}
+}
+
+func TestLinksInADirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Mkdir(dir+"/d", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for link, target := range map[string]string{"whole.tfstate": "../kept", "broken.tfstate": "../gone"} {
+		if err := os.Symlink(target, dir+"/d/"+link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(dir+"/kept", []byte(`{"version":4,"lineage":"l","resources":[{"mode":"managed","type":"x_y","name":"n","instances":[{"attributes":{}}]}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w, col := collect(t, terraform.Config{Files: []string{dir + "/d"}})
+	want := []audit.Gap{{Origin: "terraform/test", Type: audit.AllTypes, Code: audit.Failed, Operation: "read broken.tfstate"}}
+	if diff := cmp.Diff(want, col.Gaps); diff != "" || len(w.Resources) != 1 {
+		t.Errorf("%d resources, gaps differ (-want +got):\n%s", len(w.Resources), diff)
 	}
 }

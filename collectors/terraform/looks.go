@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"regexp"
 	"slices"
-	"unicode/utf8"
 )
 
 // form is what a file is, told by its content.
@@ -43,7 +42,9 @@ func Looks(head []byte) bool {
 	return false
 }
 
-var blockLine = regexp.MustCompile(`(?m)^\s*(resource|data|variable|output|module|provider)\s+"[^"]*"(\s+"[^"]*")?\s*\{|^\s*(terraform|locals)\s*\{`)
+// blockLine is the head of an HCL block. It stands at the beginning of a line:
+// HCL quoted within a manifest is indented.
+var blockLine = regexp.MustCompile(`(?m)^(resource|data|variable|output|module|provider)\s+"[^"]*"(\s+"[^"]*")?\s*\{|^(terraform|locals)\s*\{`)
 
 // formOf tells what a file is. A form told by top-level keys is a guess until
 // the whole file has been read: keys may come in any order.
@@ -61,7 +62,7 @@ func formOf(head []byte) form {
 		return empty
 	case text[0] == '{':
 		return formOfKeys(headKeys(text))
-	case utf8.Valid(text[:min(len(text), 512)]) && blockLine.Match(text):
+	case blockLine.Match(text):
 		return source
 	}
 	return other

@@ -37,7 +37,8 @@ func plannedInstance(m map[string]any, v *survey) (instance, error) {
 	return in, in.attributes(change["after"])
 }
 
-// readPlan reads a plan: the planned changes, and the data sources read already.
+// readPlan reads a plan: the planned changes, and from the prior state the data
+// sources, which a plan holds nowhere else once they have been read.
 func readPlan(s *stream, v *survey, each func(instance) error) error {
 	return s.object(func(key string) error {
 		switch key {
@@ -54,12 +55,13 @@ func readPlan(s *stream, v *survey, each func(instance) error) error {
 				return each(in)
 			})
 		case "prior_state":
-			return priorData(s, func(m map[string]any) error {
+			return priorState(s, func(m map[string]any) error {
 				in, err := shownInstance(m)
-				if err != nil || v.changed[in.address] {
+				if err != nil || in.mode != modeData || v.changed[in.address] {
 					return err
 				}
 				in.extra["change"] = map[string]any{"actions": []any{"no-op"}}
+				in.extra["references"] = map[string]any{}
 				return each(in)
 			})
 		}

@@ -226,3 +226,17 @@ func TestPlanOfAPart(t *testing.T) {
 		t.Errorf("exhaustive = %v, gaps differ (-want +got):\n%s", col.Exhaustive, diff)
 	}
 }
+
+// What a plan has and does not say the change of may not pass for absent.
+func TestPlanThatDoesNotSayAll(t *testing.T) {
+	t.Parallel()
+	more := `,"prior_state":{"values":{"root_module":{"child_modules":[{"resources":[` +
+		`{"address":"module.m.aws_y.y","mode":"managed","type":"aws_y","name":"y","values":{}},` +
+		`{"address":"module.m.aws_z.z","mode":"managed","type":"aws_z","name":"z","deposed_key":"0a","values":{}},` +
+		`{"address":"aws_x.x","mode":"managed","type":"aws_x","name":"x","values":{}}]}]}}}`
+	w, col := collect(t, terraform.Config{Inputs: []terraform.Input{planOf(more, change("aws_x.x", `{}`, `{}`, "no-op"))}})
+	want := []audit.Gap{{Origin: "terraform/test", Type: "aws_y", Code: audit.Truncated, Operation: "read plan.json"}}
+	if diff := cmp.Diff(want, col.Gaps); diff != "" || len(w.Resources) != 1 || col.Exhaustive {
+		t.Errorf("%d resources, exhaustive = %v, gaps differ (-want +got):\n%s", len(w.Resources), col.Exhaustive, diff)
+	}
+}

@@ -13,30 +13,38 @@ const manyInstances = 256
 // manyReferences bounds how many steps the resolution of one expression takes.
 const manyReferences = 10_000
 
-// instances knows which instances of resources and modules a plan leaves.
-type instances struct {
-	resources map[string][]string // module instance and resource, without key → keys
-	modules   map[string][]string // the same of module calls
-}
+// keys are the instance keys of one block or module call.
+type keys map[string]bool
+
+// instances knows which instances of resources and modules a plan leaves, by
+// module instance and block or call, without key.
+type instances struct{ resources, modules map[string]keys }
 
 func newInstances() *instances {
-	return &instances{map[string][]string{}, map[string][]string{}}
+	return &instances{map[string]keys{}, map[string]keys{}}
 }
 
 func (i *instances) add(address string) {
 	module, rest := splitModule(address)
 	name, key := splitKey(rest)
-	at := within(module, name)
-	i.resources[at] = append(i.resources[at], key)
+	note(i.resources, within(module, name), key)
 	for module != "" {
 		parent, call, key := parentModule(module)
-		at := within(parent, call)
-		if slices.Contains(i.modules[at], key) {
+		if !note(i.modules, within(parent, call), key) {
 			return
 		}
-		i.modules[at] = append(i.modules[at], key)
 		module = parent
 	}
+}
+
+// note adds a key and tells whether it is new.
+func note(to map[string]keys, at, key string) bool {
+	if to[at] == nil {
+		to[at] = keys{}
+	}
+	known := to[at][key]
+	to[at][key] = true
+	return !known
 }
 
 func within(module, address string) string {
@@ -208,16 +216,18 @@ func (r *resolution) resource(at *scope, first, rest, key string) {
 
 // choose tells which instances are meant: the one named, the one with the same
 // key, or all; all is false where these are too many to name.
-func (r *resolution) choose(keys []string, explicit, same string) (chosen []string, all bool) {
+func (r *resolution) choose(known keys, explicit, same string) (chosen []string, all bool) {
 	switch {
 	case explicit != "":
 		return []string{explicit}, true
-	case same != "" && slices.Contains(keys, same):
+	case same != "" && known[same]:
 		return []string{same}, true
-	case len(keys) == 0:
+	case len(known) == 0:
 		return []string{""}, true
+	case len(known) > manyInstances:
+		return nil, false
 	}
-	return keys, len(keys) <= manyInstances
+	return slices.Sorted(maps.Keys(known)), true
 }
 
 // cutStep cuts the first step, with its instance key, off a reference.

@@ -127,7 +127,8 @@ var secretsByPlace = map[string]string{
 	"kubernetes_deployment_v1":          `{"spec":[{"template":[{"spec":[{"container":[{"env":[{"name":"A","value":CANARY}]}],"init_container":[{"env":[{"value":CANARY}]}]}]}]}]}`,
 	"kubernetes_cron_job_v1":            `{"spec":[{"job_template":[{"spec":[{"template":[{"spec":[{"container":[{"env":[{"value":CANARY}]}]}]}]}]}]}]}`,
 	"kubernetes_pod":                    `{"spec":[{"container":[{"env":[{"value":CANARY}]}]}]}`,
-	"kubernetes_manifest":               `{"manifest":{"data":{"a":CANARY},"stringData":{"b":CANARY}}}`,
+	"kubernetes_manifest":               `{"manifest":{"data":{"a":CANARY},"stringData":{"b":CANARY},"spec":{"template":{"spec":{"containers":[{"env":[{"name":"A","value":CANARY}]}]}}}},"object":{"value":{"spec":{"initContainers":[{"env":[{"value":CANARY}]}]},"metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":CANARY}}},"type":[]}}`,
+	"kubernetes_cron_job":               `{"spec":[{"job_template":[{"spec":[{"template":[{"spec":[{"init_container":[{"env":[{"value":CANARY}]}]}]}]}]}]}]}`,
 	"helm_release":                      `{"values":[CANARY],"set_sensitive":[{"value":CANARY}],"set":[{"name":"a","value":CANARY}]}`,
 	"azurerm_storage_account":           `{"primary_access_key":CANARY,"secondary_connection_string":CANARY}`,
 	"azurerm_linux_virtual_machine":     `{"admin_password":CANARY,"custom_data":CANARY}`,
@@ -198,6 +199,7 @@ func TestMarkedPlaces(t *testing.T) {
 		"raw, everything":             {raw(`{"a":CANARY}`, `[[]]`), []string{"/data/values/a"}},
 		"raw, null":                   {raw(`{"a":null,"password":CANARY}`, `[[`+attr("a")+`,`+attr("b")+`]]`), []string{"/data/values/password"}},
 		"raw, repeated elsewhere":     {raw(`{"a":CANARY,"b":{"c":[CANARY]},"d":"open"}`, `[[`+attr("a")+`]]`), []string{"/data/values/a", "/data/values/b/c/0"}},
+		"shown, marked and listed":    {shown(`{"password":CANARY,"b":CANARY}`, `{"password":true,"b":true}`), []string{"/data/values/b", "/data/values/password"}},
 		"shown, a leaf":               {shown(`{"a":[{"b":CANARY},{"b":"open"}]}`, `{"a":[{"b":true},{}]}`), []string{"/data/values/a/0/b"}},
 		"shown, everything":           {shown(`{"a":[{"b":CANARY}]}`, `true`), []string{"/data/values/a/0/b"}},
 		"planned": {

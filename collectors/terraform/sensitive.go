@@ -2,10 +2,7 @@ package terraform
 
 import (
 	"slices"
-	"strconv"
 	"strings"
-
-	"github.com/crosscheck-dev/crosscheck/audit"
 )
 
 // Terraform marks what providers call sensitive and what derives from
@@ -109,7 +106,7 @@ var secretByType = byType(`
 	kubernetes_secret                 /data /binary_data /data_wo /binary_data_wo
 	kubernetes_secret_v1              /data /binary_data /data_wo /binary_data_wo
 	kubernetes_secret_v1_data         /data
-	kubernetes_manifest               /manifest/data /manifest/stringData /manifest/binaryData /object/data /object/stringData /object/binaryData /manifest/value/data /manifest/value/stringData /object/value/data /object/value/stringData /object/value/binaryData
+	kubernetes_manifest               /manifest/data /manifest/stringData /manifest/binaryData /object/data /object/stringData /object/binaryData /manifest/value/data /manifest/value/stringData /manifest/value/binaryData /object/value/data /object/value/stringData /object/value/binaryData /manifest/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration /object/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration /manifest/value/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration /object/value/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration
 	kubectl_manifest                  /yaml_body /yaml_body_parsed /yaml_incluster /live_manifest_incluster
 	local_file                        /content /content_base64 /sensitive_content
 	local_sensitive_file              /content /content_base64
@@ -126,18 +123,22 @@ var secretByType = byType(`
 	vault_kv_secret_v2                /data /data_json
 `)
 
-// podTemplates lists where the Kubernetes provider keeps the containers of a
-// type; an environment variable's literal is replaced wherever one stands.
+// podTemplates lists where a type keeps the specifications of pods; the literal
+// of an environment variable is replaced wherever one stands.
 var podTemplates = byType(`
-	kubernetes_cron_job    /spec/*/job_template/*/spec/*/template/*/spec
-	kubernetes_daemonset   /spec/*/template/*/spec
-	kubernetes_daemon_set  /spec/*/template/*/spec
-	kubernetes_deployment  /spec/*/template/*/spec
-	kubernetes_job         /spec/*/template/*/spec
-	kubernetes_pod         /spec
-	kubernetes_replication_controller /spec/*/template/*/spec
-	kubernetes_stateful_set /spec/*/template/*/spec
+	kubernetes_cron_job               /spec/*/job_template/*/spec/*/template/*/spec/*
+	kubernetes_daemonset              /spec/*/template/*/spec/*
+	kubernetes_daemon_set             /spec/*/template/*/spec/*
+	kubernetes_deployment             /spec/*/template/*/spec/*
+	kubernetes_job                    /spec/*/template/*/spec/*
+	kubernetes_pod                    /spec/*
+	kubernetes_replication_controller /spec/*/template/*/spec/*
+	kubernetes_stateful_set           /spec/*/template/*/spec/*
+	kubernetes_manifest               /*/spec /*/spec/template/spec /*/spec/jobTemplate/spec/template/spec /*/value/spec /*/value/spec/template/spec /*/value/spec/jobTemplate/spec/template/spec
 `)
+
+// containerLists are the keys under which providers and manifests list containers.
+var containerLists = []string{"container", "init_container", "containers", "initContainers", "ephemeralContainers"}
 
 func names(text string) map[string]bool {
 	out := map[string]bool{}
@@ -156,85 +157,13 @@ func byType(text string) map[string][]string {
 	return out
 }
 
-// secretPlaces gives the pointers into the values of a type that the lists name.
-func secretPlaces(typ string, values map[string]any) []string {
+// secretPlaces gives the pointers into the values of a type that the lists name, * for any key or index.
+func secretPlaces(typ string) []string {
 	out := slices.Clone(secretByType[typ])
 	for _, spec := range podTemplates[strings.TrimSuffix(strings.TrimSuffix(typ, "_v1"), "_v1beta1")] {
-		for _, containers := range []string{"container", "init_container", "ephemeral_container"} {
-			out = append(out, spec+"/*/"+containers+"/*/env/*/value")
-		}
-	}
-	return namedSecrets(values, "", out)
-}
-
-func namedSecrets(v any, at string, out []string) []string {
-	switch v := v.(type) {
-	case map[string]any:
-		for key, e := range v {
-			here := at + "/" + audit.EscapePointer(key)
-			if secretAnywhere[key] {
-				out = append(out, here)
-				continue
-			}
-			out = namedSecrets(e, here, out)
-		}
-	case []any:
-		for i, e := range v {
-			out = namedSecrets(e, at+"/"+strconv.Itoa(i), out)
+		for _, containers := range containerLists {
+			out = append(out, spec+"/"+containers+"/*/env/*/value")
 		}
 	}
 	return out
-}
-
-// redact replaces the string leaves at and below the pointers given, and what
-// repeats one of them elsewhere in the same resource: providers compute
-// attributes from others, and the mark does not follow.
-func redact(r *audit.Redactor, typ string, values map[string]any, pointers []string) []string {
-	if typ == "terraform_data" { // its output is its input
-		for _, p := range slices.Clone(pointers) {
-			if rest, ok := strings.CutPrefix(p, "/input"); ok {
-				pointers = append(pointers, "/output"+rest)
-			}
-		}
-	}
-	done := r.Strings(values, valuesAt, pointers...)
-	if len(done) == 0 {
-		return done
-	}
-	tokens := map[string]bool{}
-	for _, p := range done {
-		tokens[leaf(values, strings.TrimPrefix(p, valuesAt))] = true
-	}
-	again := echoes(r, values, "", tokens, nil)
-	return append(done, r.Strings(values, valuesAt, again...)...)
-}
-
-// echoLength is from how many bytes on a string is taken for a repetition and not for chance.
-const echoLength = 8
-
-func echoes(r *audit.Redactor, v any, at string, tokens map[string]bool, out []string) []string {
-	switch v := v.(type) {
-	case string:
-		if len(v) >= echoLength && !tokens[v] && tokens[r.Token(v)] {
-			out = append(out, at)
-		}
-	case map[string]any:
-		for key, e := range v {
-			out = echoes(r, e, at+"/"+audit.EscapePointer(key), tokens, out)
-		}
-	case []any:
-		for i, e := range v {
-			out = echoes(r, e, at+"/"+strconv.Itoa(i), tokens, out)
-		}
-	}
-	return out
-}
-
-// leaf gives the string at a pointer.
-func leaf(v any, pointer string) string {
-	for _, step := range strings.Split(strings.TrimPrefix(pointer, "/"), "/") {
-		v, _ = descend(v, strings.NewReplacer("~1", "/", "~0", "~").Replace(step))
-	}
-	s, _ := v.(string)
-	return s
 }

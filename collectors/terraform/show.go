@@ -1,6 +1,10 @@
 package terraform
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+)
 
 // shownModules reads a module of `terraform show -json` and those below it,
 // and calls each with every resource.
@@ -32,20 +36,13 @@ func shownValues(s *stream, each func(m map[string]any) error) error {
 	})
 }
 
-// priorData reads from a plan's prior state the data sources, which a plan
-// holds nowhere else once they have been read. Managed resources are left out:
-// what is judged is what is planned.
-func priorData(s *stream, each func(m map[string]any) error) error {
+// priorState reads a plan's prior state.
+func priorState(s *stream, each func(m map[string]any) error) error {
 	return s.object(func(key string) error {
-		if key != "values" {
-			return s.skip()
+		if key == "values" {
+			return shownValues(s, each)
 		}
-		return shownValues(s, func(m map[string]any) error {
-			if str(m, "mode") != modeData {
-				return nil
-			}
-			return each(m)
-		})
+		return s.skip()
 	})
 }
 
@@ -59,6 +56,9 @@ func shownInstance(m map[string]any) (instance, error) {
 	in.module, _ = splitModule(in.address)
 	if m["tainted"] == true {
 		in.extra["tainted"] = true
+	}
+	if m["values"] == nil {
+		in.missing, in.why = audit.Failed, "values"
 	}
 	return in, in.attributes(m["values"])
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -25,7 +26,8 @@ type survey struct {
 	late             bool // raw state: a resource goes on after its instances
 	code             *module
 	planned          *instances
-	changed          map[string]bool // addresses that a plan's changes name
+	changed          map[string]bool   // addresses that a plan's changes name
+	managed          map[string]string // address → type of what a plan has beside its changes
 	sha256           string
 }
 
@@ -37,7 +39,7 @@ func surveyDocument(ctx context.Context, c *content) (*survey, error) {
 			return nil, err
 		}
 	}
-	v := &survey{planned: newInstances(), changed: map[string]bool{}}
+	v := &survey{planned: newInstances(), changed: map[string]bool{}, managed: map[string]string{}}
 	s := newStream(c)
 	var keys []string
 	err := s.object(func(key string) error {
@@ -107,13 +109,35 @@ func (v *survey) field(ctx context.Context, s *stream, key string) error {
 			}
 			return nil
 		})
+	case "planned_values":
+		return shownValues(s, v.note)
 	case "prior_state":
-		return priorData(s, func(m map[string]any) error {
-			v.planned.add(str(m, "address"))
-			return nil
-		})
+		return priorState(s, v.note)
 	}
 	return s.skip()
+}
+
+// note takes what a plan has beside its changes: data sources can be referred
+// to, and of what is managed the changes have to tell what becomes of it.
+func (v *survey) note(m map[string]any) error {
+	switch {
+	case str(m, "mode") == modeData:
+		v.planned.add(str(m, "address"))
+	case str(m, "deposed_key") == "":
+		v.managed[str(m, "address")] = str(m, "type")
+	}
+	return nil
+}
+
+// untold lists the types of which a plan has resources that its changes do not mention.
+func (v *survey) untold() []string {
+	types := map[string]bool{}
+	for address, typ := range v.managed {
+		if !v.changed[address] {
+			types[typ] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(types))
 }
 
 // resources notes whether a resource's own fields come after its instances:
@@ -147,6 +171,8 @@ func (v *survey) supported() error {
 		e.Remedy = "write it with a Terraform whose `show -json` has one of these versions"
 	case v.errored:
 		e.What, e.Remedy = "a plan that ended in an error, so that what it plans is not all there", "mend the error and plan again"
+	case v.form == plan && len(v.changed) == 0 && len(v.managed) > 0:
+		e.What, e.Remedy = "a plan that does not say what becomes of its resources, as -refresh-only makes it", "plan without -refresh-only, or give the state"
 	default:
 		return nil
 	}
