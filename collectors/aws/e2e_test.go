@@ -81,8 +81,8 @@ func TestMoto(t *testing.T) {
 // TestMotoDenied denies one call on the real server's side of the wire.
 func TestMotoDenied(t *testing.T) {
 	endpoint := motoEndpoint(t)
-	fault(t, endpoint, http.MethodPost, `{"match":"iam:GetAccountSummary","status":403,"code":"AccessDenied"}`)
-	t.Cleanup(func() { fault(t, endpoint, http.MethodDelete, "") })
+	injected(t, endpoint, http.MethodPost, `{"match":"iam:GetAccountSummary","status":403,"code":"AccessDenied"}`)
+	t.Cleanup(func() { injected(t, endpoint, http.MethodDelete, "") })
 	c, err := aws.New(aws.Config{
 		Account: motoAccount, Regions: []string{"eu-central-1"}, Endpoint: endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
 		Redactor: audit.NewRedactor([]byte("0123456789abcdef")), Log: audittest.Log(), ReportPoll: 10 * time.Millisecond,
@@ -100,7 +100,7 @@ func TestMotoDenied(t *testing.T) {
 	}
 }
 
-func fault(t *testing.T, endpoint, method, body string) {
+func injected(t *testing.T, endpoint, method, body string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), method, endpoint+"/x/fault", strings.NewReader(body))
 	if err != nil {

@@ -2,6 +2,7 @@ package aws
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -122,7 +123,7 @@ func sharedSecrets() []string {
 // regionOf tells where a bucket is. S3 says so in the list; where it does not,
 // the bucket itself is asked.
 func (s *session) regionOf(ctx context.Context, bucket map[string]any) (string, error) {
-	if region, _ := bucket["BucketRegion"].(string); region != "" {
+	if region, _ := bucket["BucketRegion"].(string); regionName.MatchString(region) {
 		return region, nil
 	}
 	name, _ := bucket["Name"].(string)
@@ -134,13 +135,16 @@ func (s *session) regionOf(ctx context.Context, bucket map[string]any) (string, 
 		return "", &operationError{bucketLocationCall, err}
 	}
 	m.items.Add(1)
-	switch out.LocationConstraint {
-	case "":
+	switch region := string(out.LocationConstraint); {
+	case region == "":
 		return "us-east-1", nil
-	case types.BucketLocationConstraintEu:
+	case region == string(types.BucketLocationConstraintEu):
 		return "eu-west-1", nil
+	case !regionName.MatchString(region):
+		return "", &operationError{bucketLocationCall, fmt.Errorf("bucket %q is said to be in %q, which is no region", name, region)}
+	default:
+		return region, nil
 	}
-	return string(out.LocationConstraint), nil
 }
 
 // elsewhere gives notice of the buckets that no configured region covers.

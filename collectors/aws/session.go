@@ -29,6 +29,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
 	smithyendpoints "github.com/aws/smithy-go/endpoints"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
@@ -139,6 +140,7 @@ func (c *Collector) load(ctx context.Context) (sdk.Config, error) {
 	if client, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
 		cfg.HTTPClient = bounded{next: client.WithTimeout(c.cfg.Timeout)}
 	}
+	cfg.Logger = logging.Nop{} // what matters comes back as an error
 	cfg.APIOptions = append(cfg.APIOptions, middleware.AddUserAgentKeyValue("crosscheck", c.cfg.Version))
 	if c.cfg.RoleARN != "" {
 		cfg.Credentials = stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), c.cfg.RoleARN, func(o *stscreds.AssumeRoleOptions) {
