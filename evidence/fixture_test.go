@@ -354,3 +354,28 @@ func copyTree(t testing.TB, from string) string {
 	}
 	return to
 }
+
+// factoryOf hands out one decider, whatever the library.
+func factoryOf(d audit.Decider) func(context.Context, io.Reader, map[string]map[string]any) (audit.Decider, error) {
+	return func(context.Context, io.Reader, map[string]map[string]any) (audit.Decider, error) { return d, nil }
+}
+
+// lenient passes everything.
+type lenient struct{ fixtureDecider }
+
+func (l lenient) Decide(ctx context.Context, j audit.Judgement, emit func(audit.Verdict) error) error {
+	return l.fixtureDecider.Decide(ctx, j, func(v audit.Verdict) error {
+		for i := range v.Decisions {
+			d := &v.Decisions[i]
+			d.Outcome, d.Violations, d.Reasons = audit.Pass, nil, nil
+		}
+		return emit(v)
+	})
+}
+
+// broken cannot decide.
+type broken struct{ fixtureDecider }
+
+func (broken) Decide(context.Context, audit.Judgement, func(audit.Verdict) error) error {
+	return errors.New("out of steps")
+}

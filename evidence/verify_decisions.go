@@ -223,22 +223,7 @@ func (w *walk) end(s audit.Snapshot) {
 
 // finish compares the sums: counts, populations, the pack's id.
 func (w *walk) finish() error {
-	for _, c := range w.v.doc.Run.Counts {
-		key := populationKey{c.Control, c.Type, c.Origin}
-		got := w.counts[key]
-		delete(w.counts, key)
-		if got == nil {
-			got = &audit.Count{Control: c.Control, Type: c.Type, Origin: c.Origin}
-		}
-		got.Gaps = c.Gaps
-		if !equalJSON(*got, c) {
-			w.v.r.problem(runFile, "the counts of %s on %s of %s are not those of %s", clip(c.Control), clip(c.Type), clip(c.Origin), decisionsFile)
-		}
-	}
-	for key := range w.counts {
-		w.v.r.problem(runFile, "has no counts of %s on %s of %s", clip(key.control), clip(key.typ), clip(key.origin))
-		break
-	}
+	w.populations()
 	decisions, err := w.judged.close()
 	if err != nil {
 		return err
@@ -258,6 +243,31 @@ func (w *walk) finish() error {
 	slices.SortFunc(w.v.r.Problems, func(x, y Problem) int { return bytes.Compare([]byte(x.String()), []byte(y.String())) })
 	w.v.r.checked("%d decisions: every document in scope has its own, every ID is the digest of what it names, counts and populations agree, the pack's id", w.v.r.Decisions)
 	return nil
+}
+
+// populations compares what the run counts with what the decisions and gaps add up to.
+func (w *walk) populations() {
+	judged := make([]audit.Count, 0, len(w.counts))
+	for _, c := range w.counts {
+		judged = append(judged, *c)
+	}
+	want, err := audit.Populations(w.v.doc.Run, w.controls, judged)
+	if err != nil {
+		w.v.r.problem(runFile, "%v", err)
+		return
+	}
+	got := map[populationKey]audit.Count{}
+	for _, c := range w.v.doc.Run.Counts {
+		got[populationKey{c.Control, c.Type, c.Origin}] = c
+	}
+	if len(want) != len(w.v.doc.Run.Counts) {
+		w.v.r.problem(runFile, "counts %d populations, there are %d", len(w.v.doc.Run.Counts), len(want))
+	}
+	for _, c := range want {
+		if !equalJSON(c, got[populationKey{c.Control, c.Type, c.Origin}]) {
+			w.v.r.problem(runFile, "the counts or gaps of %s on %s of %s are not what decisions and snapshots add up to", clip(c.Control), clip(c.Type), clip(c.Origin))
+		}
+	}
 }
 
 func equalJSON(x, y any) bool {

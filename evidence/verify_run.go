@@ -10,6 +10,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
@@ -61,6 +62,9 @@ func (v *verification) run(context.Context) error {
 	case v.doc.Pack != v.manifest.Pack:
 		v.r.problem(runFile, "is of pack %s, %s of pack %s", clip(v.doc.Pack), manifestFile, v.manifest.Pack)
 	}
+	if !run.Simulated && offRecord(run) {
+		v.r.problem(runFile, "the run judges as of %s, which is not when its data was recorded, and does not say that it is simulated", audit.Stamp(run.AsOf))
+	}
 	v.given(exceptionsFile, run.Exceptions, run.Exceptions == "")
 	v.given(libraryFile, run.Library, false)
 	if !slices.IsSortedFunc(run.Snapshots, func(x, y audit.Snapshot) int { return bytes.Compare([]byte(x.Origin), []byte(y.Origin)) }) {
@@ -75,6 +79,21 @@ func (v *verification) run(context.Context) error {
 	v.accounts(run)
 	v.r.checked("the run's id: its configuration, library, snapshots with gaps, scope, time and exceptions are those it names")
 	return nil
+}
+
+// offRecord tells whether a run of recorded data alone judges by another moment than the recording's.
+func offRecord(run audit.Run) bool {
+	var latest time.Time
+	for _, s := range run.Snapshots {
+		if !s.Recorded {
+			return false
+		}
+		if s.Ended.After(latest) {
+			latest = s.Ended
+		}
+	}
+	off := run.AsOf.Sub(latest)
+	return !latest.IsZero() && (off < 0 || off > time.Hour)
 }
 
 // given checks that a file is the one that the run names by digest.

@@ -1,0 +1,141 @@
+package evidence_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evidence"
+)
+
+// Whoever holds the signing key can make any bytes pass as signed. What the
+// files say of each other, and what the library says of the snapshots, must still agree.
+func TestVerifyNoticesWhatTheKeyHolderChanged(t *testing.T) {
+	t.Parallel()
+	whole := writePack(t, 0)
+	replace := func(file, old, new string) func(t *testing.T, dir string) {
+		return func(t *testing.T, dir string) {
+			t.Helper()
+			path := filepath.Join(dir, filepath.FromSlash(file))
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			re := regexp.MustCompile(old)
+			at := re.FindSubmatchIndex(b)
+			if at == nil {
+				t.Fatalf("%s has no %s", file, old)
+			}
+			changed := append([]byte(nil), b[:at[0]]...)
+			changed = re.Expand(changed, []byte(new), b, at)
+			write(t, path, append(changed, b[at[1]:]...))
+		}
+	}
+	both := func(changes ...func(*testing.T, string)) func(*testing.T, string) {
+		return func(t *testing.T, dir string) {
+			t.Helper()
+			for _, c := range changes {
+				c(t, dir)
+			}
+		}
+	}
+	const bucket = `bucket-0014`
+	tests := map[string]struct {
+		change func(t *testing.T, dir string)
+		file   string
+	}{
+		"outcome":             {replace("decisions.ndjson", `("name":"`+bucket+`".*?"outcome":)"fail"`, `${1}"pass"`), "decisions.ndjson"},
+		"outcome of a pass":   {replace("decisions.ndjson", `"outcome":"pass"`, `"outcome":"excluded"`), "run.json"},
+		"unknown outcome":     {replace("decisions.ndjson", `"outcome":"pass"`, `"outcome":"fine"`), "decisions.ndjson"},
+		"violation":           {replace("decisions.ndjson", `"message":"bucket`, `"message":"a bucket`), "populations/STO-001.csv"},
+		"observed value":      {replace("decisions.ndjson", `"observed":true`, `"observed":1`), "manifest.json"},
+		"reason":              {replace("decisions.ndjson", `"code":"gap"`, `"code":"error"`), "populations/STO-001.csv"},
+		"owner":               {replace("decisions.ndjson", `"owner":"payments"`, `"owner":"nobody"`), "decisions.ndjson"},
+		"decision id":         {replace("decisions.ndjson", `"id":"[0-9a-f]`, `"id":"x`), "decisions.ndjson"},
+		"input digest":        {replace("decisions.ndjson", `"input_digest":"....`, `"input_digest":"0000`), "decisions.ndjson"},
+		"as of":               {replace("decisions.ndjson", `"as_of":"2026`, `"as_of":"2025`), "decisions.ndjson"},
+		"a line dropped":      {replace("decisions.ndjson", `\A[^\n]*\n`, ``), "decisions.ndjson"},
+		"a line twice":        {replace("decisions.ndjson", `\A([^\n]*\n)`, `$1$1`), "decisions.ndjson"},
+		"a line too many":     {replace("decisions.ndjson", `([^\n]*\n)\z`, `$1$1`), "decisions.ndjson"},
+		"white space":         {replace("decisions.ndjson", `,"control"`, `, "control"`), "decisions.ndjson"},
+		"population row":      {replace("populations/STO-001.csv", bucket+`([^\n]*),fail,`, bucket+`$1,pass,`), "populations/STO-001.csv"},
+		"population cut":      {replace("populations/STO-001.csv", `[^\n]*\n\z`, ``), "populations/STO-001.csv"},
+		"document":            {replace("snapshots/aws_111122223333_eu-west-1.ndjson", `"public":true`, `"public":null`), "snapshots/aws_111122223333_eu-west-1.ndjson"},
+		"document dropped":    {replace("snapshots/aws_111122223333_eu-west-1.ndjson", `\A[^\n]*\n`, ``), "snapshots/aws_111122223333_eu-west-1.ndjson"},
+		"counts":              {replace("run.json", `"fail":1[0-9],`, `"fail":3,`), "run.json"},
+		"gap hidden":          {replace("run.json", `"gaps":\[\{"code":"AccessDenied"[^]]*\]`, `"gaps":[]`), "run.json"},
+		"status":              {replace("run.json", `"revision":"....`, `"revision":"0000`), "run.json"},
+		"simulated":           {replace("run.json", `"as_of":"2026`, `"as_of":"2027`), "run.json"},
+		"run id":              {replace("run.json", `"id":"[0-9a-f]{4}([0-9a-f]{60})"`, `"id":"0000$1"`), "run.json"},
+		"severity":            {replace("run.json", `"severity":"critical"`, `"severity":"low"`), "run.json"},
+		"listed":              {replace("run.json", `"listed":31,"type":"AWS::S3::Bucket"`, `"listed":32,"type":"AWS::S3::Bucket"`), "run.json"},
+		"unknown field":       {replace("run.json", `\{"catalog"`, `{"also":1,"catalog"`), "run.json"},
+		"exceptions":          {replace("exceptions.yaml", `EX-7`, `EX-8`), "exceptions.yaml"},
+		"library":             {func(t *testing.T, dir string) { write(t, filepath.Join(dir, "library.tar.gz"), []byte("x")) }, "library.tar.gz"},
+		"exception on nobody": {replace("decisions.ndjson", `("name":"`+bucket+`".*?"violations":\[\{"exception":)""`, `${1}"EX-7"`), "run.json"},
+		"violation and its row": {both(
+			replace("decisions.ndjson", `("name":"`+bucket+`".*?"message":)"bucket`, `${1}"a bucket`),
+			replace("populations/STO-001.csv", `(`+bucket+`.*)bucket <is>`, `${1}a bucket <is>`)), "manifest.json"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := copyTree(t, whole)
+			tt.change(t, dir)
+			resign(t, dir, 1, func(*evidence.Manifest) {})
+			r := fullVerify(t, dir, fixtureSigner(t, 1).Fingerprint())
+			if r.Intact {
+				t.Fatal("the change went unnoticed")
+			}
+			for _, p := range r.Problems {
+				if p.File == tt.file {
+					return
+				}
+			}
+			t.Errorf("problems %v do not name %s", r.Problems, tt.file)
+		})
+	}
+}
+
+// Where nothing in the pack contradicts itself, making the decisions again does.
+func TestVerifyMakesDecisionsAgain(t *testing.T) {
+	t.Parallel()
+	decider := func(d audit.Decider) evidence.VerifyOptions {
+		return evidence.VerifyOptions{Exceptions: parseExceptions, Library: factoryOf(d)}
+	}
+	other := fixtureCatalog()
+	other.Controls[2].Digest = audit.Digest([]byte("another control"))
+	dir := writePack(t, 0)
+	tests := map[string]struct {
+		opts evidence.VerifyOptions
+		file string
+		says string
+	}{
+		"other catalogue": {decider(fixtureDecider{other}), "run.json", "catalogue"},
+		"other outcome":   {decider(lenient{fixtureDecider{fixtureCatalog()}}), "decisions.ndjson", "made again it is pass"},
+		"fails":           {decider(broken{fixtureDecider{fixtureCatalog()}}), "decisions.ndjson", "cannot be made again"},
+		"other exceptions": {evidence.VerifyOptions{Library: factoryOf(fixtureDecider{fixtureCatalog()}), Exceptions: func([]byte) ([]audit.Exception, error) {
+			return nil, nil
+		}}, "decisions.ndjson", ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, err := evidence.Verify(t.Context(), dir, tt.opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Intact || r.Problems[0].File != tt.file || !strings.Contains(r.Problems[0].Message, tt.says) {
+				t.Errorf("Verify() = %v, want a problem of %s with %q", r.Problems, tt.file, tt.says)
+			}
+		})
+	}
+	r, err := evidence.Verify(t.Context(), dir, evidence.VerifyOptions{})
+	if err != nil || !r.Intact || r.Redecided != 0 || !bytes.Contains([]byte(strings.Join(r.Unchecked, "\n")), []byte("no engine")) {
+		t.Errorf("without an engine: %+v, %v; want intact, and that decisions were not made again", r, err)
+	}
+}
