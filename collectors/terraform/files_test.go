@@ -121,6 +121,8 @@ func TestLooks(t *testing.T) {
 		"package":           {`{"name":"x","version":"1.0.0"}`, false},
 		"nothing":           {"", false},
 		"text":              {"hello", false},
+		"plan in UTF-16":    {"\xff\xfe{\x00\"\x00f\x00o\x00r\x00m\x00a\x00t\x00_\x00v\x00e\x00r\x00s\x00i\x00o\x00n\x00\"\x00:\x00", true},
+		"text in UTF-16":    {"\xff\xfeh\x00i\x00", false},
 		"gzip":              {"\x1f\x8b", false},
 	}
 	for name, tt := range tests {
@@ -157,7 +159,7 @@ func (g *generator) Read(p []byte) (int, error) {
 
 func (g *generator) Close() error { return nil }
 
-var pad = strings.Repeat("p", 2000)
+var pad = strings.Repeat("p", 4000)
 
 // meter samples the heap while documents pass.
 type meter struct {
@@ -166,7 +168,7 @@ type meter struct {
 }
 
 func (m *meter) Write(audit.Resource) error {
-	if m.n++; m.n%4000 == 0 {
+	if m.n++; m.n%2000 == 0 {
 		var s runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&s)
@@ -175,18 +177,18 @@ func (m *meter) Write(audit.Resource) error {
 	return nil
 }
 
-// A block of 20,000 instances, 40 MB, is read in a few. The test runs alone, so that the heap is its own.
+// A block of 8,000 instances, 32 MB, is read in a few. The test runs alone, so that the heap is its own.
 func TestMemoryIsBounded(t *testing.T) {
 	in := terraform.Input{Path: "large.tfstate", Open: func() (io.ReadCloser, error) {
-		return &generator{left: 20_000, pending: []byte(`{"version":4,"lineage":"l","resources":[{"mode":"managed","type":"x_y","name":"n","instances":[`)}, nil
+		return &generator{left: 8_000, pending: []byte(`{"version":4,"lineage":"l","resources":[{"mode":"managed","type":"x_y","name":"n","instances":[`)}, nil
 	}}
 	var m meter
 	c := collector(t, terraform.Config{Inputs: []terraform.Input{in}})
 	if _, err := c.Collect(t.Context(), audit.Request{}, &m); err != nil {
 		t.Fatal(err)
 	}
-	if m.n != 20_000 || m.peak > 16<<20 {
-		t.Errorf("%d instances, %d MiB of heap at most, want 20000 and at most 16", m.n, m.peak>>20)
+	if m.n != 8_000 || m.peak > 16<<20 {
+		t.Errorf("%d instances, %d MiB of heap at most, want 8000 and at most 16", m.n, m.peak>>20)
 	}
 }
 

@@ -36,6 +36,8 @@ const headBytes = 64 << 10
 // calls false is not for this package; Kubernetes manifests are among that.
 func Looks(head []byte) bool {
 	switch formOf(head) {
+	case utf16: // as PowerShell writes what is redirected: look at its ASCII
+		return Looks(bytes.ReplaceAll(head[2:], []byte{0}, nil))
 	case rawState, shown, plan, encrypted, binary, planLog, schemas, validated, backend, source:
 		return true
 	}
