@@ -54,6 +54,7 @@ func (c *Collector) client() (*http.Client, error) {
 	client := &http.Client{Timeout: c.cfg.Timeout}
 	if c.cfg.HTTPClient != nil {
 		own := *c.cfg.HTTPClient
+		own.Timeout = cmp.Or(own.Timeout, c.cfg.Timeout)
 		client = &own
 	}
 	next := cmp.Or[http.RoundTripper](client.Transport, http.DefaultTransport)
@@ -147,6 +148,14 @@ type request struct {
 	parameters map[string]string
 	extra      url.Values
 	send       func(context.Context, *api.APIClient) error
+}
+
+// sent is what is left to say of a call of go-netbox: its answer is in the reply.
+func sent(resp *http.Response, err error) error {
+	if resp == nil {
+		return err
+	}
+	return errors.Join(err, resp.Body.Close())
 }
 
 // ask sends a request, again where that may help, and returns the answer's

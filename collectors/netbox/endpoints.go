@@ -49,8 +49,8 @@ func endpoints() []endpoint {
 			fields: []string{"name", "slug", "tags", "custom_fields"}, choices: []string{"status"},
 			sums: []string{deviceCount, machineCount},
 			send: func(ctx context.Context, c *api.APIClient, p page) error {
-				_, _, err := c.DcimAPI.DcimSitesList(ctx).Ordering("id").Limit(p.limit).IdGt([]int32{p.after}).Execute()
-				return err
+				_, resp, err := c.DcimAPI.DcimSitesList(ctx).Ordering("id").Limit(p.limit).IdGt([]int32{p.after}).Execute()
+				return sent(resp, err)
 			},
 		},
 		{
@@ -58,8 +58,8 @@ func endpoints() []endpoint {
 			fields: []string{"name", "tags", "custom_fields"}, choices: []string{"status"},
 			sums: []string{machineCount},
 			send: func(ctx context.Context, c *api.APIClient, p page) error {
-				_, _, err := c.VirtualizationAPI.VirtualizationClustersList(ctx).Ordering("id").Limit(p.limit).IdGt([]int32{p.after}).Execute()
-				return err
+				_, resp, err := c.VirtualizationAPI.VirtualizationClustersList(ctx).Ordering("id").Limit(p.limit).IdGt([]int32{p.after}).Execute()
+				return sent(resp, err)
 			},
 		},
 		{
@@ -67,8 +67,8 @@ func endpoints() []endpoint {
 			fields:  []string{"name", "primary_ip4", "primary_ip6", "site", "tags", "custom_fields"},
 			choices: []string{"status"},
 			send: func(ctx context.Context, c *api.APIClient, p page) error {
-				_, _, err := c.DcimAPI.DcimDevicesList(ctx).Ordering("id").Limit(p.limit).IdGt([]int32{p.after}).Execute()
-				return err
+				_, resp, err := c.DcimAPI.DcimDevicesList(ctx).Ordering("id").Limit(p.limit).IdGt([]int32{p.after}).Execute()
+				return sent(resp, err)
 			},
 		},
 		{
@@ -76,24 +76,24 @@ func endpoints() []endpoint {
 			fields:  []string{"name", "primary_ip4", "primary_ip6", "site", "cluster", "tags", "custom_fields"},
 			choices: []string{"status"}, within: []string{"cluster", "site"},
 			send: func(ctx context.Context, c *api.APIClient, p page) error {
-				_, _, err := c.VirtualizationAPI.VirtualizationVirtualMachinesList(ctx).Ordering("id").Limit(p.limit).IdGt([]int32{p.after}).Execute()
-				return err
+				_, resp, err := c.VirtualizationAPI.VirtualizationVirtualMachinesList(ctx).Ordering("id").Limit(p.limit).IdGt([]int32{p.after}).Execute()
+				return sent(resp, err)
 			},
 		},
 		{
 			typ: prefix, path: "/api/ipam/prefixes/", permission: "ipam.view_prefix",
 			fields: []string{"prefix", "vrf", "tags", "custom_fields"}, choices: []string{"status"},
 			send: func(ctx context.Context, c *api.APIClient, p page) error {
-				_, _, err := c.IpamAPI.IpamPrefixesList(ctx).Ordering("id").Limit(p.limit).IdGt([]int32{p.after}).Execute()
-				return err
+				_, resp, err := c.IpamAPI.IpamPrefixesList(ctx).Ordering("id").Limit(p.limit).IdGt([]int32{p.after}).Execute()
+				return sent(resp, err)
 			},
 		},
 		{
 			typ: address, path: "/api/ipam/ip-addresses/", permission: "ipam.view_ipaddress",
 			fields: []string{"address", "vrf", "role", "dns_name", "assigned_object_type", "assigned_object_id", "tags", "custom_fields"}, choices: []string{"status"},
 			send: func(ctx context.Context, c *api.APIClient, p page) error {
-				_, _, err := c.IpamAPI.IpamIpAddressesList(ctx).Ordering("id").Limit(p.limit).IdGt([]int32{p.after}).Execute()
-				return err
+				_, resp, err := c.IpamAPI.IpamIpAddressesList(ctx).Ordering("id").Limit(p.limit).IdGt([]int32{p.after}).Execute()
+				return sent(resp, err)
 			},
 		},
 	}
@@ -104,8 +104,8 @@ func tokens() endpoint {
 	return endpoint{
 		path: "/api/users/tokens/", permission: "one's own, always",
 		send: func(ctx context.Context, c *api.APIClient, p page) error {
-			_, _, err := c.UsersAPI.UsersTokensList(ctx).Ordering("id").Limit(p.limit).IdGt([]int32{p.after}).Execute()
-			return err
+			_, resp, err := c.UsersAPI.UsersTokensList(ctx).Ordering("id").Limit(p.limit).IdGt([]int32{p.after}).Execute()
+			return sent(resp, err)
 		},
 	}
 }
@@ -114,8 +114,8 @@ func permissions() endpoint {
 	return endpoint{
 		path: "/api/users/permissions/", permission: "users.view_objectpermission",
 		send: func(ctx context.Context, c *api.APIClient, p page) error {
-			_, _, err := c.UsersAPI.UsersPermissionsList(ctx).Ordering("id").Limit(p.limit).IdGt([]int32{p.after}).Execute()
-			return err
+			_, resp, err := c.UsersAPI.UsersPermissionsList(ctx).Ordering("id").Limit(p.limit).IdGt([]int32{p.after}).Execute()
+			return sent(resp, err)
 		},
 	}
 }

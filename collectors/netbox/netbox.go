@@ -31,8 +31,8 @@ type Config struct {
 	URL        string        // where NetBox is, without /api; https unless it is a loopback address
 	Token      string        // v1 (40 hex digits) or v2 (nbt_<key>.<token>); sent to URL's host alone, never logged
 	CAFile     string        // PEM certificates trusted beside the system's; not with HTTPClient
-	HTTPClient *http.Client  // default: one with Timeout; redirects are never followed
-	Timeout    time.Duration // of one request, default 60 s
+	HTTPClient *http.Client  // default: Go's own transport; redirects are never followed
+	Timeout    time.Duration // of one request, default 60 s; an HTTPClient's own comes first
 	Page       int           // objects asked for at once, default 500, at most 1000
 	Asserted   []Assertion
 

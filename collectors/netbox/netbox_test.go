@@ -229,7 +229,16 @@ func TestDocument(t *testing.T) {
 			}
 		})
 	}
-	fields := named["virtualization.virtualmachine bastion-euc1"].Data.(map[string]any)["custom_fields"].(map[string]any)
+}
+
+func TestJoinKeys(t *testing.T) {
+	t.Parallel()
+	w, _, err := collect(t, config(serve(t, play(t, netboxtest.Options{}))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bastion := w.Find(t, origin+"/virtualization.virtualmachine/22")
+	fields := bastion.Data.(map[string]any)["custom_fields"].(map[string]any)
 	for field, want := range map[string]string{"aws_instance_id": "i-0052541cc39e7e5d0", "terraform_address": "aws_instance.bastion", "owner": "ylva.brandt@nordhafen.example"} {
 		if fields[field] != want {
 			t.Errorf("custom field %s is %v, want %s: it is joined by", field, fields[field], want)

@@ -99,8 +99,8 @@ func (s *session) ownUser(ctx context.Context, r *rights) (groups []int32, ok bo
 			operation: "GET /api/users/users/", permission: "users.view_user",
 			parameters: map[string]string{"id": strconv.Itoa(int(r.userID)), "is_superuser": strconv.FormatBool(super)},
 			send: func(ctx context.Context, c *api.APIClient) error {
-				_, _, err := c.UsersAPI.UsersUsersList(ctx).Id([]int32{r.userID}).IsSuperuser(super).Execute()
-				return err
+				_, resp, err := c.UsersAPI.UsersUsersList(ctx).Id([]int32{r.userID}).IsSuperuser(super).Execute()
+				return sent(resp, err)
 			},
 		})
 		if err != nil {

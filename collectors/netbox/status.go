@@ -20,8 +20,8 @@ func (s *session) status(ctx context.Context) (version string, err error) {
 	body, err := s.ask(ctx, request{
 		operation: operation, permission: "a valid token",
 		send: func(ctx context.Context, c *api.APIClient) error {
-			_, _, err := c.StatusAPI.StatusRetrieve(ctx).Execute()
-			return err
+			_, resp, err := c.StatusAPI.StatusRetrieve(ctx).Execute()
+			return sent(resp, err)
 		},
 	})
 	if err != nil {

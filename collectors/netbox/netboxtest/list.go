@@ -29,13 +29,12 @@ func (l *list) has(id int64) bool {
 	return slices.ContainsFunc(l.objects, func(o object) bool { return o.id == id })
 }
 
-// object keeps the bytes as they came, and once more without config_context.
+// object keeps the bytes as they came.
 type object struct {
 	id         int64
 	name       string // of a machine or device
 	username   string // of a user
 	raw        []byte
-	noContext  []byte
 	instanceID string
 	address    string // primary IPv4 address, without its mask
 }
@@ -67,9 +66,7 @@ func newObject(raw []byte) (object, error) {
 			o.address = p.Addr().String()
 		}
 	}
-	var err error
-	o.noContext, err = without(raw, "config_context")
-	return o, err
+	return o, nil
 }
 
 // rename puts the instance id of the running machine in the recorded one's place.
@@ -85,35 +82,36 @@ func (o object) rename(ids map[string]string, keep []string) (object, error) {
 	return newObject(bytes.Replace(o.raw, []byte(was), []byte(is), 1))
 }
 
-// without leaves a key out of an object; all else keeps its bytes and order.
-func without(raw []byte, key string) ([]byte, error) {
+// without leaves a key out of an object, which newObject found to be one; all
+// else keeps its bytes and order.
+func without(raw []byte, key string) []byte {
 	if !bytes.Contains(raw, []byte(strconv.Quote(key))) {
-		return raw, nil
+		return raw
 	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return nil, fmt.Errorf("want an object, got %v (%w)", t, err)
+	if _, err := dec.Token(); err != nil {
+		return raw
 	}
 	var fields []string
 	for dec.More() {
 		name, err := dec.Token()
 		if err != nil {
-			return nil, err
+			return raw
 		}
 		var value json.RawMessage
 		if err := dec.Decode(&value); err != nil {
-			return nil, err
+			return raw
 		}
 		if name != key {
 			fields = append(fields, fmt.Sprintf("%q:%s", name, value))
 		}
 	}
-	return []byte("{" + strings.Join(fields, ",") + "}"), nil
+	return []byte("{" + strings.Join(fields, ",") + "}")
 }
 
 func (o object) bytes(q url.Values) []byte {
 	if slices.Contains(q["exclude"], "config_context") {
-		return o.noContext
+		return without(o.raw, "config_context")
 	}
 	return o.raw
 }
