@@ -34,9 +34,6 @@ func parse(files map[string][]byte) (*modules, error) {
 		mod, err := ast.ParseModuleWithOpts(path, string(files[path]), ast.ParserOptions{
 			ProcessAnnotation: true, RegoVersion: ast.RegoV1, Capabilities: Capabilities(),
 		})
-		if err == nil && mod == nil {
-			err = fmt.Errorf("%s:1: empty module; write a package or remove the file", path)
-		}
 		if err == nil {
 			err = checkPackage(path, mod)
 		}
@@ -83,14 +80,19 @@ func checkPackage(path string, mod *ast.Module) error {
 // missing because libraries may not use it, says so.
 func readable(err error) []error {
 	var list ast.Errors
-	if !errors.As(err, &list) {
+	var one *ast.Error
+	switch {
+	case errors.As(err, &list):
+	case errors.As(err, &one):
+		list = ast.Errors{one}
+	default:
 		return []error{err}
 	}
 	out := make([]error, 0, len(list))
 	for _, e := range list {
 		at := "library"
 		if e.Location != nil {
-			at = fmt.Sprintf("%s:%d", e.Location.File, e.Location.Row)
+			at = fmt.Sprintf("%s:%d", e.Location.File, max(e.Location.Row, 1))
 		}
 		message := e.Message
 		if name, ok := strings.CutPrefix(message, "undefined function "); ok && forbidden(name) {

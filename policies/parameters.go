@@ -30,7 +30,7 @@ func (m *metadata) parameters() map[string]audit.Parameter {
 		def, hasDefault := fields["default"]
 		p := audit.Parameter{Type: typ, Description: strings.TrimSpace(text), Default: def, Value: clone(def)}
 		switch {
-		case len(fields) != 3 || text == "" || !hasDefault:
+		case len(fields) != 3 || typ == "" || text == "" || !hasDefault:
 			m.problem("parameters", "%s: want exactly type, description and default", name)
 		case !slices.Contains([]string{"string", "number", "boolean", "array", "object"}, typ):
 			m.problem("parameters", "%s: type %q; want string, number, boolean, array or object", name, typ)
