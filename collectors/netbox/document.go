@@ -52,12 +52,32 @@ func (c *Collector) missing(e endpoint, r *audit.Resource, data map[string]any) 
 		}
 	}
 	if v, ok := data["custom_fields"]; ok {
-		if _, ok := v.(map[string]any); !ok {
-			gap("custom_fields", "is no object")
-		}
+		c.missingCustom(e, r, v)
 	}
 	if v, ok := data["tags"]; ok && !tagList(v) {
 		gap("tags", "is no list of tags")
+	}
+}
+
+// missingCustom does the same for custom fields: one that nobody defined is
+// not an empty one.
+func (c *Collector) missingCustom(e endpoint, r *audit.Resource, v any) {
+	fields, ok := v.(map[string]any)
+	if !ok {
+		const reason = "netbox:custom_fields is no object"
+		r.Gap("/data/custom_fields", audit.Failed, reason)
+		r.Gap("/tags", audit.Failed, reason)
+		return
+	}
+	for _, name := range e.customs {
+		if _, ok := fields[name]; ok {
+			continue
+		}
+		reason := "netbox:custom_fields." + name + " missing"
+		r.Gap("/data/custom_fields/"+name, audit.Failed, reason)
+		if name == "owner" {
+			r.Gap("/tags/owner", audit.Failed, reason)
+		}
 	}
 }
 

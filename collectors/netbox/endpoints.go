@@ -32,6 +32,7 @@ type endpoint struct {
 	context    bool     // renders config_context, which may hold secrets, unless told not to
 	fields     []string // what adapters read: one that is missing is a gap
 	choices    []string // fields that are {value, label}
+	customs    []string // custom fields that adapters read: NetBox leaves out those that are not defined
 	sums       []string // counts of other objects
 	within     []string // fields that place the object in something that counts it
 	send       func(context.Context, *api.APIClient, page) error
@@ -65,7 +66,7 @@ func endpoints() []endpoint {
 		{
 			typ: device, path: "/api/dcim/devices/", permission: "dcim.view_device", context: true,
 			fields:  []string{"name", "primary_ip4", "primary_ip6", "site", "tags", "custom_fields"},
-			choices: []string{"status"},
+			choices: []string{"status"}, customs: []string{"owner"},
 			send: func(ctx context.Context, c *api.APIClient, p page) error {
 				_, resp, err := c.DcimAPI.DcimDevicesList(ctx).Ordering("id").Limit(p.limit).IdGt([]int32{p.after}).Execute()
 				return sent(resp, err)
@@ -74,7 +75,7 @@ func endpoints() []endpoint {
 		{
 			typ: machine, path: "/api/virtualization/virtual-machines/", permission: "virtualization.view_virtualmachine", context: true,
 			fields:  []string{"name", "primary_ip4", "primary_ip6", "site", "cluster", "tags", "custom_fields"},
-			choices: []string{"status"}, within: []string{"cluster", "site"},
+			choices: []string{"status"}, customs: []string{"aws_instance_id", "owner"}, within: []string{"cluster", "site"},
 			send: func(ctx context.Context, c *api.APIClient, p page) error {
 				_, resp, err := c.VirtualizationAPI.VirtualizationVirtualMachinesList(ctx).Ordering("id").Limit(p.limit).IdGt([]int32{p.after}).Execute()
 				return sent(resp, err)

@@ -162,7 +162,7 @@ func TestEndlessList(t *testing.T) {
 // TestMissingFields: what adapters rely on and an object lacks is a gap of its document.
 func TestMissingFields(t *testing.T) {
 	t.Parallel()
-	const whole = `"id":1,"name":"a","status":{"value":"active","label":"Active"},"primary_ip4":null,"primary_ip6":null,"site":null,"tags":[],"custom_fields":{}`
+	const whole = `"id":1,"name":"a","status":{"value":"active","label":"Active"},"primary_ip4":null,"primary_ip6":null,"site":null,"tags":[],"custom_fields":{"owner":null}`
 	tests := map[string]struct {
 		object string
 		gaps   map[string]string
@@ -184,7 +184,10 @@ func TestMissingFields(t *testing.T) {
 		"tags by id": {`{` + strings.Replace(whole, `"tags":[]`, `"tags":[7]`, 1) + `}`, map[string]string{
 			"/data/tags": "Failed netbox:tags is no list of tags", "/tags": "Failed netbox:tags is no list of tags",
 		}, "a"},
-		"no custom fields": {`{` + strings.Replace(whole, `"custom_fields":{}`, `"custom_fields":["FAKE"]`, 1) + `}`, map[string]string{
+		"no owner defined": {`{` + strings.Replace(whole, `{"owner":null}`, `{}`, 1) + `}`, map[string]string{
+			"/data/custom_fields/owner": "Failed netbox:custom_fields.owner missing", "/tags/owner": "Failed netbox:custom_fields.owner missing",
+		}, "a"},
+		"no custom fields": {`{` + strings.Replace(whole, `"custom_fields":{"owner":null}`, `"custom_fields":["FAKE"]`, 1) + `}`, map[string]string{
 			"/data/custom_fields": "Failed netbox:custom_fields is no object", "/tags": "Failed netbox:custom_fields is no object",
 		}, "a"},
 	}
