@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/report/console"
 )
 
 // auditFlags are those of one audit.
@@ -35,12 +36,17 @@ origin could not be read at all.`,
   crosscheck audit --framework soc2-2017 --severity high
   crosscheck audit --control STO-001,NET-001 --fail-on critical
   crosscheck audit --at 2026-11-20T00:00:00Z -o json`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.audit(cmd.Context(), f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !cmd.Flags().Changed("output") {
+				f.output = ""
+			}
+			return a.audit(cmd.Context(), f)
+		},
 	}
 	f.register(cmd)
 	cmd.Flags().StringVar(&f.at, "at", "", "the moment to judge by (RFC 3339); one that the data is not of marks the run simulated")
 	cmd.Flags().StringVar(&f.failOn, "fail-on", "", "exit 2 on violations of this severity and worse that no exception covers")
-	cmd.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but warnings and errors")
+	cmd.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "print one line")
 	outputFlag(cmd, &f.output)
 	complete(cmd, "fail-on", "critical", "high", "medium", "low")
 	return cmd
@@ -58,7 +64,7 @@ func (f auditFlags) order() (audit.Order, error) {
 		}
 		o.At = at
 	}
-	return o, checkWord("output", f.output, "table", "json")
+	return o, checkWord("output", f.output, "", "table", "json")
 }
 
 func (a *app) audit(ctx context.Context, f auditFlags) (err error) {
@@ -74,7 +80,7 @@ func (a *app) audit(ctx context.Context, f auditFlags) (err error) {
 	if in.cfg.File == "" && !f.quiet {
 		a.note("no configuration: auditing the recorded demo estate")
 	}
-	run, _, err := a.perform(ctx, in, order, f.output, f.quiet)
+	run, err := a.perform(ctx, in, order, show{f.output, f.quiet})
 	if err != nil {
 		return err
 	}
@@ -82,30 +88,35 @@ func (a *app) audit(ctx context.Context, f auditFlags) (err error) {
 }
 
 // perform runs one audit with the configured sinks, and says where the pack is.
-func (a *app) perform(ctx context.Context, in *installation, order audit.Order, output string, quiet bool) (audit.Run, *packs, error) {
+func (a *app) perform(ctx context.Context, in *installation, order audit.Order, how show) (audit.Run, error) {
+	tell, stop := console.Progress(a.err)
+	if how.quiet {
+		tell = nil
+	}
+	defer stop()
 	made := &packs{}
-	list, err := a.sinks(in, output, quiet, made)
+	list, err := a.sinks(in, how, made, stop)
 	if err != nil {
-		return audit.Run{}, nil, err
+		return audit.Run{}, err
 	}
 	auditor, err := a.auditor(ctx, in, list)
 	if err != nil {
-		return audit.Run{}, nil, err
+		return audit.Run{}, err
 	}
-	done := a.watch(auditor, quiet)
+	auditor.Progress = tell
 	run, err := auditor.Run(ctx, order)
-	done()
+	stop()
 	if err != nil {
-		return run, made, err
+		return run, err
 	}
-	if made.dir != "" && !quiet {
+	if made.dir != "" && !how.quiet {
 		to := a.out
-		if output == "json" {
+		if c := in.cfg.Sinks.Console; c != nil && how.format(c.Format) == console.JSON {
 			to = a.err
 		}
 		_, err = fmt.Fprintf(to, "\nEvidence pack  %s\nVerify it      crosscheck evidence verify %s\n", made.dir, made.dir)
 	}
-	return run, made, err
+	return run, err
 }
 
 // verdict turns what a run came to into an exit code.

@@ -12,11 +12,10 @@ import (
 )
 
 func (a *app) configCmd() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "config", Short: "Work with the configuration", Args: cobra.NoArgs,
+	return group(&cobra.Command{
+		Use: "config", Short: "Work with the configuration",
 		Example: "  crosscheck config check",
-	}
-	cmd.AddCommand(&cobra.Command{
+	}, &cobra.Command{
 		Use: "check", Short: "Check the configuration and all that it refers to", Args: cobra.NoArgs,
 		Long: `Reads the configuration, the library with its parameters and the exceptions,
 prepares every control for every type that it names, and sees whether secrets are
@@ -24,7 +23,6 @@ where they are said to be. It asks no source anything.`,
 		Example: "  crosscheck config check\n  crosscheck --config prod.yaml config check",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.checkConfig(cmd.Context()) },
 	})
-	return cmd
 }
 
 func (a *app) checkConfig(ctx context.Context) error {

@@ -16,12 +16,10 @@ import (
 )
 
 func (a *app) controlsCmd() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "controls", Short: "Read the library", Args: cobra.NoArgs,
+	return group(&cobra.Command{
+		Use: "controls", Short: "Read the library",
 		Example: "  crosscheck controls list --severity high\n  crosscheck controls show STO-001",
-	}
-	cmd.AddCommand(a.controlsListCmd(), a.controlsShowCmd())
-	return cmd
+	}, a.controlsListCmd(), a.controlsShowCmd())
 }
 
 func (a *app) controlsListCmd() *cobra.Command {

@@ -14,12 +14,10 @@ import (
 )
 
 func (a *app) decisionsCmd() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "decisions", Short: "Read what was decided", Args: cobra.NoArgs,
+	return group(&cobra.Command{
+		Use: "decisions", Short: "Read what was decided",
 		Example: "  crosscheck decisions list --outcome fail\n  crosscheck decisions show 3f9a2c",
-	}
-	cmd.AddCommand(a.decisionsListCmd(), a.decisionsShowCmd())
-	return cmd
+	}, a.decisionsListCmd(), a.decisionsShowCmd())
 }
 
 // listFlags narrow what decisions are listed.

@@ -21,12 +21,10 @@ import (
 )
 
 func (a *app) evidenceCmd() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "evidence", Short: "List, export, verify and replay evidence packs", Args: cobra.NoArgs,
+	return group(&cobra.Command{
+		Use: "evidence", Short: "List, export, verify and replay evidence packs",
 		Example: "  crosscheck evidence list\n  crosscheck evidence verify crosscheck-data/packs/*",
-	}
-	cmd.AddCommand(a.evidenceListCmd(), a.evidenceExportCmd(), a.evidenceVerifyCmd(), a.evidenceReplayCmd())
-	return cmd
+	}, a.evidenceListCmd(), a.evidenceExportCmd(), a.evidenceVerifyCmd(), a.evidenceReplayCmd())
 }
 
 func (a *app) evidenceListCmd() *cobra.Command {

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"os"
 	"slices"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -63,7 +66,7 @@ func (a *app) gate(ctx context.Context, args []string, scope audit.Scope, output
 	if err != nil {
 		return err
 	}
-	log := a.logger(cfg.Log)
+	log := slog.New(slog.DiscardHandler) // what cannot be read is the error
 	cs, err := inputs(args, a.in, red, log)
 	if err != nil {
 		return err
@@ -77,9 +80,11 @@ func (a *app) gate(ctx context.Context, args []string, scope audit.Scope, output
 	if err != nil {
 		return err
 	}
+	var unread unreadable
 	auditor := &audit.Auditor{
 		Collectors: cs, Decider: engine, Vault: vault, Exceptions: accepted(x), Entity: cfg.Entity, System: cfg.System,
-		Provenance: audit.Provenance{Version: version()}, TempDir: dir, Now: a.now, Log: log,
+		Provenance: audit.Provenance{Version: version()}, TempDir: dir, Now: a.now,
+		Log: log, Progress: unread.note,
 	}
 	run, err := auditor.Run(ctx, audit.Order{Trigger: audit.Gate, Scope: scope})
 	if err != nil {
@@ -94,7 +99,39 @@ func (a *app) gate(ctx context.Context, args []string, scope audit.Scope, output
 	} else {
 		err = a.printGate(g, lib.Catalog)
 	}
-	return errors.Join(err, g.verdict())
+	if err := errors.Join(err, unread.err()); err != nil {
+		return err
+	}
+	return g.verdict()
+}
+
+// unreadable gathers why inputs could not be read.
+type unreadable struct {
+	mu   sync.Mutex
+	errs map[string]error // by origin
+}
+
+// note is told of every step of a run.
+func (u *unreadable) note(e audit.Event) {
+	if e.Err == nil {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.errs == nil {
+		u.errs = map[string]error{}
+	}
+	u.errs[e.Origin] = e.Err
+}
+
+func (u *unreadable) err() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	var out []error
+	for _, origin := range slices.Sorted(maps.Keys(u.errs)) {
+		out = append(out, u.errs[origin])
+	}
+	return errors.Join(out...)
 }
 
 // gateResult is what a gate says, and its JSON.

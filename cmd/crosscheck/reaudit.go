@@ -36,7 +36,7 @@ be read at all.`,
 			return a.reaudit(cmd.Context(), args, output, quiet)
 		},
 	}
-	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print nothing but warnings and errors")
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print one line")
 	outputFlag(cmd, &output)
 	return cmd
 }
@@ -62,7 +62,7 @@ func (a *app) reaudit(ctx context.Context, args []string, output string, quiet b
 	if err != nil {
 		return err
 	}
-	run, _, err := a.perform(ctx, in, order, output, quiet)
+	run, err := a.perform(ctx, in, order, show{output, quiet})
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,6 @@ which needs no network and no credentials.`,
   crosscheck --config prod.yaml audit --fail-on high
   terraform show -json plan.bin | crosscheck gate -`,
 		SilenceUsage: true, SilenceErrors: true,
-		Args: cobra.NoArgs,
 	}
 	root.PersistentFlags().StringVar(&a.config, "config", "", "configuration file (default $CROSSCHECK_CONFIG, else ./"+defaultConfig+" if there is one, else the demo)")
 	root.AddCommand(a.auditCmd(), a.reauditCmd(), a.gateCmd(), a.decisionsCmd(), a.evidenceCmd(), a.controlsCmd(), a.configCmd(), a.versionCmd())
@@ -52,6 +51,18 @@ which needs no network and no credentials.`,
 		return fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())
 	})
 	return root
+}
+
+// group is a command that has only others below it.
+func group(cmd *cobra.Command, below ...*cobra.Command) *cobra.Command {
+	cmd.AddCommand(below...)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return fmt.Errorf("unknown command %q for %q: see `%s --help`", args[0], cmd.CommandPath(), cmd.CommandPath())
+		}
+		return cmd.Help()
+	}
+	return cmd
 }
 
 // load reads the configuration that is in force and says what is unwise in it.

@@ -2,30 +2,75 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/evidence"
 	"github.com/crosscheck-dev/crosscheck/evidence/ledger"
+	"github.com/crosscheck-dev/crosscheck/report/console"
+	"github.com/crosscheck-dev/crosscheck/report/files"
 )
 
 // packs remembers the pack that a run left.
 type packs struct{ id, dir string }
 
-// sinks is the only registration of sinks.
-func (a *app) sinks(in *installation, output string, quiet bool, made *packs) ([]audit.Sink, error) {
+// show says how a run is shown to whoever asked for it.
+type show struct {
+	output string // table or json; empty: as configured
+	quiet  bool
+}
+
+func (s show) format(configured string) string {
+	switch {
+	case s.quiet:
+		return console.Quiet
+	case s.output != "":
+		return s.output
+	}
+	return configured
+}
+
+// sinks is the only registration of sinks. before is called before anything is shown.
+func (a *app) sinks(in *installation, how show, made *packs, before func()) ([]audit.Sink, error) {
 	var list []audit.Sink
-	if s := in.cfg.Sinks.Pack; s != nil {
-		p, err := a.packSink(in, in.engine, s.Dir, made)
+	if cfg := in.cfg.Sinks.Files; cfg != nil {
+		s, err := files.New(files.Config{Dir: cfg.Dir})
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("sinks.files: %w", err)
 		}
-		list = append(list, p)
+		list = append(list, s)
+	}
+	if cfg := in.cfg.Sinks.Pack; cfg != nil {
+		s, err := a.packSink(in, in.engine, cfg.Dir, made)
+		if err != nil {
+			return nil, fmt.Errorf("sinks.pack: %w", err)
+		}
+		list = append(list, s)
+	}
+	if cfg := in.cfg.Sinks.Console; cfg != nil {
+		s, err := console.New(console.Config{Out: a.out, Format: how.format(cfg.Format), Color: console.Colors(a.out)})
+		if err != nil {
+			return nil, fmt.Errorf("sinks.console: %w", err)
+		}
+		list = append(list, clearing{s, before})
 	}
 	for i, s := range list {
 		list[i] = delivering{s, a, in.ledger}
 	}
 	return list, nil
+}
+
+// clearing makes room before a sink writes where progress is drawn.
+type clearing struct {
+	audit.Sink
+	before func()
+}
+
+// Deliver implements audit.Sink.
+func (c clearing) Deliver(ctx context.Context, rec audit.Record) error {
+	c.before()
+	return c.Sink.Deliver(ctx, rec)
 }
 
 // packSink writes packs below dir, signed with the installation's key.
