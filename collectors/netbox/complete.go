@@ -150,7 +150,7 @@ func (j *judge) basis(e endpoint, c counted) (audit.Completeness, string) {
 	}
 	why := ": constrained permissions cannot be excluded"
 	if c.equal {
-		why = fmt.Sprintf(": constrained permissions cannot be excluded; %s, but sites or clusters may be hidden too", c.by)
+		why += "; " + c.by + ", but what counts them may be hidden too"
 	}
 	j.gap(e, audit.Unproven, e.operation()+why)
 	return "", ""

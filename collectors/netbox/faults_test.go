@@ -93,7 +93,7 @@ func TestNarrowTokens(t *testing.T) {
 		"auditor": {
 			map[string]int{"dcim.device": 58, "dcim.site": 3, "ipam.ipaddress": 251, "ipam.prefix": 22, "virtualization.virtualmachine": 25},
 			[]string{
-				"dcim.device Unproven GET /api/dcim/devices/" + unproven + "; the sum of device_count over 3 sites is 58, but sites or clusters may be hidden too",
+				"dcim.device Unproven GET /api/dcim/devices/" + unproven + "; the sum of device_count over 3 sites is 58, but what counts them may be hidden too",
 				sites,
 				"ipam.ipaddress Unproven GET /api/ipam/ip-addresses/" + unproven,
 				"ipam.prefix Unproven GET /api/ipam/prefixes/" + unproven,
