@@ -83,7 +83,7 @@ func (m *metadata) control() audit.Control {
 		}
 	}
 	c := audit.Control{
-		ID: m.text1("id", true), Title: m.block.Title, Description: m.block.Description,
+		ID: m.text1("id", true), Title: m.block.Title, Description: strings.TrimSpace(m.block.Description),
 		Severity: audit.Severity(m.text1("severity", true)), AppliesTo: m.list("applies_to"),
 		Why: m.text1("why", true), Fix: m.fix(), Runbook: m.text1("runbook", false), Excludes: m.text1("excludes", false),
 		Parameters: m.parameters(), ComparesTokens: m.list("compares_tokens"), NeedsAll: m.flag("needs_all"),

@@ -7,7 +7,7 @@
 #   applies_to:
 #     - kubernetes/rbac.authorization.k8s.io/v1/ClusterRole
 #     - kubernetes/rbac.authorization.k8s.io/v1/Role
-#   why: |
+#   why: >-
 #     Such a role grants what does not exist yet: every new kind of resource, and the right to grant
 #     itself more. Whoever takes over one account that holds it has taken over the cluster.
 #   excludes: The role comes with the platform (label kubernetes.io/bootstrapping=rbac-defaults) and is restored by it.

@@ -5,7 +5,7 @@
 #   id: CMP-001
 #   severity: high
 #   applies_to: ["aws/AWS::EC2::Volume", "terraform/aws_ebs_volume", "terraform/aws_instance"]
-#   why: |
+#   why: >-
 #     Snapshots of an unencrypted volume can be shared and copied by anyone with the right to do so,
 #     and nothing but the provider's care stands between the disk and a stranger.
 #   fix:

@@ -5,7 +5,7 @@
 #   id: CMP-003
 #   severity: medium
 #   applies_to: ["aws/AWS::::Region"]
-#   why: |
+#   why: >-
 #     What is encrypted only where somebody remembers to ask for it is not encrypted where it matters.
 #   fix:
 #     terraform: |

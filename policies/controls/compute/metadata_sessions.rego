@@ -5,7 +5,7 @@
 #   id: CMP-002
 #   severity: high
 #   applies_to: ["aws/AWS::EC2::Instance", "terraform/aws_instance"]
-#   why: |
+#   why: >-
 #     Without session tokens, a web application that can be made to fetch a URL hands the instance's
 #     credentials to whoever asks.
 #   fix:

@@ -1,13 +1,13 @@
 # METADATA
 # title: The account as a whole is guarded
-# description: |
+# description: >-
 #   The root user has a second factor and no access keys, passwords have a minimum length, and all four
 #   account-wide public access blocks are on.
 # custom:
 #   id: IAM-003
 #   severity: high
 #   applies_to: ["aws/AWS::::Account"]
-#   why: |
+#   why: >-
 #     What holds for the whole account holds for what nobody has thought of. The root user can undo every
 #     other control and cannot be limited.
 #   parameters:
@@ -56,7 +56,7 @@ violation contains {
 violation contains {
 	"message": sprintf("passwords may be as short as %d characters", [account.password_length]),
 	"observed": account.password_length,
-	"expected": sprintf("at least %d", [data.parameters["IAM-003"].min_password_length]),
+	"expected": sprintf("at least %v", [data.parameters["IAM-003"].min_password_length]),
 	"path": account.password_length_path,
 } if {
 	account.password_length < data.parameters["IAM-003"].min_password_length

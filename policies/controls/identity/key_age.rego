@@ -5,7 +5,7 @@
 #   id: IAM-002
 #   severity: high
 #   applies_to: ["aws/AWS::IAM::User"]
-#   why: |
+#   why: >-
 #     Keys get copied to places nobody remembers. Their age bounds how long a copy is of use, and renewing
 #     them shows what still needs them.
 #   parameters:
@@ -26,9 +26,9 @@ package controls.identity.key_age
 import data.lib.identity.user
 
 violation contains {
-	"message": sprintf("access key %s is %d days old; at most %d are allowed", [key.id, days, limit]),
+	"message": sprintf("access key %s is %d days old; at most %v are allowed", [key.id, days, limit]),
 	"observed": key.created,
-	"expected": sprintf("created in the last %d days", [limit]),
+	"expected": sprintf("created in the last %v days", [limit]),
 	"path": key.path,
 } if {
 	some key in user.access_keys

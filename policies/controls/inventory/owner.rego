@@ -5,7 +5,7 @@
 #   id: INV-001
 #   severity: medium
 #   applies_to: ["netbox/dcim.device", "netbox/virtualization.virtualmachine", "aws/AWS::EC2::Instance"]
-#   why: |
+#   why: >-
 #     What nobody answers for is patched by nobody, and when it fails or is broken into, the first hour
 #     goes into finding out whom to call.
 #   excludes: The machine is not active.

@@ -1,13 +1,13 @@
 # METADATA
 # title: An address is recorded once per routing table
-# description: |
+# description: >-
 #   No two records of the inventory name the same address in the same VRF, whatever their prefix length,
 #   unless all of them have a role (anycast, VIP, VRRP …) in which machines share an address.
 # custom:
 #   id: INV-002
 #   severity: high
 #   applies_to: ["netbox/ipam.ipaddress"]
-#   why: |
+#   why: >-
 #     Of two records one is wrong. Firewall rules, monitoring and the next assignment are made from
 #     whichever is read first.
 #   needs_all: true

@@ -9,7 +9,7 @@
 #     - terraform/aws_security_group
 #     - terraform/aws_security_group_rule
 #     - terraform/aws_vpc_security_group_ingress_rule
-#   why: |
+#   why: >-
 #     An administration port on the open internet is found within minutes and tried with stolen and
 #     guessed credentials from then on.
 #   parameters:
@@ -34,7 +34,7 @@ package controls.network.administration_ports
 import data.lib.network.ingress
 
 violation contains {
-	"message": sprintf("%s reaches port %s (%s %d-%d)", [opening.cidr, concat(", ", [sprintf("%d", [p]) | some p in ports]), opening.protocol, opening.from, opening.to]),
+	"message": sprintf("%s reaches port %s (%s %d-%d)", [opening.cidr, concat(", ", [sprintf("%v", [p]) | some p in ports]), opening.protocol, opening.from, opening.to]),
 	"observed": opening.cidr,
 	"expected": "a narrower network, or no rule",
 	"path": opening.path,

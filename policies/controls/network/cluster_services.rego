@@ -1,13 +1,13 @@
 # METADATA
 # title: No cluster service opens a port to the world
-# description: |
+# description: >-
 #   A load balancer is internal or names the networks it serves; no service opens a port on every node and
 #   none listens on an external address.
 # custom:
 #   id: NET-002
 #   severity: high
 #   applies_to: ["kubernetes/v1/Service"]
-#   why: |
+#   why: >-
 #     A service is one line away from the internet, and nobody reviews that line as they would a firewall
 #     rule. What is meant to be public belongs behind the ingress that terminates TLS and keeps logs.
 #   fix:

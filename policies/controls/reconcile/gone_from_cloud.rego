@@ -5,7 +5,7 @@
 #   id: REC-002
 #   severity: high
 #   applies_to: ["terraform/aws_instance", "terraform/aws_s3_bucket"]
-#   why: |
+#   why: >-
 #     What the state has and the cloud has not was removed past review: by a mistake, by an outage or by
 #     somebody who should not have. The next apply makes it anew, without its data.
 #   fix:

@@ -1,13 +1,13 @@
 # METADATA
 # title: A machine that was given up does not run any more
-# description: |
+# description: >-
 #   A device or machine that the inventory marks decommissioning, offline or failed is found running neither
 #   in AWS, by its instance id or its primary address, nor as a node of a cluster, by its name or address.
 # custom:
 #   id: REC-003
 #   severity: critical
 #   applies_to: ["netbox/dcim.device", "netbox/virtualization.virtualmachine"]
-#   why: |
+#   why: >-
 #     A machine that everybody believes to be gone is patched and watched by nobody, and keeps its
 #     credentials and its place in the network.
 #   excludes: The inventory does not say that the machine was given up.

@@ -5,7 +5,7 @@
 #   id: REC-004
 #   severity: high
 #   applies_to: ["aws/AWS::EC2::Instance", "kubernetes/v1/Node"]
-#   why: |
+#   why: >-
 #     An address that the inventory does not know will be given out twice, and nobody can say whose
 #     machine speaks from it.
 #   excludes: The machine holds no private address.

@@ -5,7 +5,7 @@
 #   id: REC-001
 #   severity: high
 #   applies_to: ["aws/AWS::EC2::Instance"]
-#   why: |
+#   why: >-
 #     An instance in no state was made past review. No plan shows its drift, and no rebuild brings it back.
 #   excludes: The instance does not run.
 #   fix:

@@ -1,13 +1,13 @@
 # METADATA
 # title: Storage of confidential data keeps earlier versions
-# description: |
+# description: >-
 #   A bucket whose tag data_classification is confidential or restricted has versioning enabled, so that
 #   what is overwritten or deleted can be brought back.
 # custom:
 #   id: STO-002
 #   severity: high
 #   applies_to: ["aws/AWS::S3::Bucket"]
-#   why: |
+#   why: >-
 #     Without earlier versions, one mistaken or malicious delete is final, and ransomware needs only
 #     the right to write.
 #   excludes: The bucket's tag data_classification names no class that has to keep earlier versions.

@@ -1,13 +1,13 @@
 # METADATA
 # title: Storage cannot be opened to the public
-# description: |
+# description: >-
 #   All four public access blocks of a bucket are on, so that no policy and no access list can open it,
 #   and its policy as it stands is not public. A bucket without a block counts as all four off.
 # custom:
 #   id: STO-001
 #   severity: critical
 #   applies_to: ["aws/AWS::S3::Bucket", "terraform/aws_s3_bucket"]
-#   why: |
+#   why: >-
 #     One mistaken policy or access list on an unblocked bucket publishes all it holds. The blocks
 #     make that mistake harmless, whoever makes it.
 #   fix:

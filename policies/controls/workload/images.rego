@@ -11,7 +11,7 @@
 #     - kubernetes/apps/v1/StatefulSet
 #     - kubernetes/batch/v1/Job
 #     - kubernetes/batch/v1/CronJob
-#   why: |
+#   why: >-
 #     A tag is a promise that whoever can push may break. A digest names one image for good, and a known
 #     registry is one that somebody answers for.
 #   excludes: Another object controls this one and makes it from its template; that object is judged instead.

@@ -11,7 +11,7 @@
 #     - kubernetes/apps/v1/StatefulSet
 #     - kubernetes/batch/v1/Job
 #     - kubernetes/batch/v1/CronJob
-#   why: |
+#   why: >-
 #     Who gets into a privileged container, or into one that shares the node's namespaces, is on the node,
 #     and from there in every other workload on it.
 #   excludes: Another object controls this one and makes it from its template; that object is judged instead.
