@@ -206,8 +206,11 @@ func cluster() []served {
 func collector(t testing.TB, s *apiServer, change ...func(*kubernetes.Config)) *kubernetes.Collector {
 	t.Helper()
 	cfg := kubernetes.Config{
-		Name: "prod", REST: &rest.Config{Host: s.URL, BearerToken: "canary-token"}, Redactor: audit.NewRedactor([]byte("0123456789abcdef")),
+		Name: "prod", REST: &rest.Config{BearerToken: "canary-token"}, Redactor: audit.NewRedactor([]byte("0123456789abcdef")),
 		Log: audittest.Log(), Page: 5,
+	}
+	if s.Server != nil {
+		cfg.REST.Host = s.URL
 	}
 	for _, f := range change {
 		f(&cfg)

@@ -286,13 +286,13 @@ func TestProgress(t *testing.T) {
 	}
 	stop()
 	stop()
-	const clear = "\r\x1b[K"
+	const erase = "\r\x1b[K"
 	want := strings.Join([]string{
 		"", "collecting: 0 resources, 0 origins read, reading netbox/ma…", `collecting: 100 resources, 0 origins read, reading aws/1\x…`,
 		"collecting: 120 resources, 1 origins read, reading netbox/…", `netbox/main could not be read: no answer\a` + "\n",
 		"collecting: 120 resources, 2 origins read", "deciding [============            ]  50% of 120 resources,…",
 		"deciding: 9 resources, 1 failed decisions", "recorded; delivering", "files was not delivered to: disk full\n", "",
-	}, clear)
+	}, erase)
 	if diff := cmp.Diff(buf.String(), want); diff != "" {
 		t.Errorf("(-got +want):\n%s", diff)
 	}
