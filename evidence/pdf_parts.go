@@ -47,7 +47,12 @@ func (r *report) origin(s audit.Snapshot) {
 		documents[d.Type] = d.Listed
 	}
 	var rows [][]cell
+	var empty []string
 	for _, t := range s.Types {
+		if t.Listed+documents[t.Type] == 0 && t.Completeness == audit.Listed && !slices.ContainsFunc(s.Gaps, func(g audit.Gap) bool { return g.Covers(t.Type) }) {
+			empty = append(empty, t.Type)
+			continue
+		}
 		state := strong("reconciles", green)
 		switch {
 		case slices.ContainsFunc(s.Gaps, func(g audit.Gap) bool { return g.Covers(t.Type) }):
@@ -67,10 +72,18 @@ func (r *report) origin(s audit.Snapshot) {
 			{title: "How completeness is known", width: bodyWidth - 116},
 		}, rows, runFile)
 	}
+	if len(empty) > 0 {
+		r.note(fmt.Sprintf("Listed without a gap, and there is none: %d %s. How each was listed is in %s. ", len(empty), plural(int64(len(empty)), "type"), runFile) + strings.Join(empty, ", "))
+	}
 	if len(s.Gaps) > 0 {
 		r.gapTable(s.Gaps)
 	}
-	rows = nil
+	r.calls(s)
+}
+
+// calls shows by which operations an origin was read.
+func (r *report) calls(s audit.Snapshot) {
+	var rows [][]cell
 	for _, c := range s.Calls {
 		op := words(c.Operation)
 		if c.Permission != "" && c.Permission != c.Operation {
@@ -114,30 +127,47 @@ func (r *report) matrix() {
 	r.newPage()
 	r.section("3  Requirements", 0)
 	r.paragraph("Each requirement with the automated tests that give evidence of it. A result is what the tests came to; whether the requirement is met is for the auditor to conclude, with the manual evidence named beside.")
-	var rows [][]cell
+	var tested, untestable [][]cell
 	for _, res := range r.results {
 		req := res.requirement
 		name := strong(req.ID, navy).also(text{req.Title, plain, ink})
+		if res.word == notTestable {
+			untestable = append(untestable, []cell{name, strong(res.word, muted), words(req.NotEvidenced)})
+			continue
+		}
 		verdict := strong(res.word, colourOf(res.word))
 		for _, d := range res.details {
 			verdict = verdict.also(text{d, plain, ink})
 		}
-		var tests cell
-		for _, t := range res.tests {
-			tests = tests.also(text{t.evidence.Control + ", " + string(t.evidence.Strength), bold, ink})
-			if t.tested != nil {
-				tests = tests.also(text{t.tested.control.Title + ": " + t.tested.word(), plain, ink}, text{t.tested.sums(), plain, ink})
-			}
-			tests = tests.also(text{t.evidence.Rationale, plain, muted})
-		}
-		rows = append(rows, []cell{name, verdict, tests, words(req.NotEvidenced)})
+		tested = append(tested, []cell{name, verdict, testsCell(res.tests), words(req.NotEvidenced)})
 	}
-	r.table([]column{
-		{title: "Requirement", width: 36},
-		{title: "Result", width: 40},
-		{title: "Automated tests, strength and why", width: 62},
-		{title: "Not shown; manual evidence still needed", width: bodyWidth - 138},
-	}, rows, runFile)
+	if len(tested) > 0 {
+		r.table([]column{
+			{title: "Requirement", width: 34},
+			{title: "Result", width: 36},
+			{title: "Automated tests, strength and why", width: 66},
+			{title: "Not shown; manual evidence still needed", width: bodyWidth - 136},
+		}, tested, runFile)
+	}
+	if len(untestable) > 0 {
+		r.heading("Requirements that no automated test can evidence")
+		r.table([]column{
+			{title: "Requirement", width: 66}, {title: "Result", width: 30}, {title: "Manual evidence needed", width: bodyWidth - 96},
+		}, untestable, runFile)
+	}
+}
+
+// testsCell lists the tests of a requirement with how each came out.
+func testsCell(tests []testOf) cell {
+	var out cell
+	for _, t := range tests {
+		out = out.also(text{t.evidence.Control + ", " + string(t.evidence.Strength), bold, ink})
+		if t.tested != nil {
+			out = out.also(text{t.tested.control.Title + ": " + t.tested.word(), plain, ink}, text{t.tested.sums(), plain, ink})
+		}
+		out = out.also(text{t.evidence.Rationale, plain, muted})
+	}
+	return out
 }
 
 // exceptions lists the accepted risks with who accepted them, and the run's notices.

@@ -114,7 +114,7 @@ func deviationRows(e excerpt, accepted bool) [][]cell {
 	var rows [][]cell
 	for _, l := range e.Lines {
 		for _, v := range l.Violations {
-			name := strong(l.Resource, ink).also(text{v.Message, plain, ink})
+			name := resourceCell(l, bold).also(text{v.Message, plain, ink})
 			if v.Path != "" {
 				name = name.also(text{"at " + v.Path, plain, muted})
 			}
@@ -125,6 +125,15 @@ func deviationRows(e excerpt, accepted bool) [][]cell {
 		}
 	}
 	return rows
+}
+
+// resourceCell names a resource as people do, where its id does not.
+func resourceCell(l Line, f face) cell {
+	c := cell{{l.Resource, f, ink}}
+	if l.Name != "" && !strings.HasSuffix(l.Resource, l.Name) {
+		c = c.also(text{"named " + l.Name, plain, ink})
+	}
+	return c
 }
 
 func (r *report) reasons(title string, e excerpt, file string) {
@@ -138,7 +147,7 @@ func (r *report) reasons(title string, e excerpt, file string) {
 		for _, reason := range l.Reasons {
 			why = why.also(text{reason.sentence(), plain, ink})
 		}
-		rows = append(rows, []cell{words(l.Resource), words(l.Owner), why, code(l.ID)})
+		rows = append(rows, []cell{resourceCell(l, plain), words(l.Owner), why, code(l.ID)})
 	}
 	r.table([]column{{title: "Resource", width: 68}, {title: "Owner", width: 22}, {title: "Reason", width: 63}, {title: "Decision id", width: bodyWidth - 153}}, rows, decisionsFile)
 	r.rowCount(e, file)

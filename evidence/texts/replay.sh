@@ -9,12 +9,13 @@ type=$(get manifest.dsse.json payloadType); printf 'DSSEv1 %d %s %d ' "${#type}"
 sed -n 's/.*"sig":"\([^"]*\)".*/\1/p' manifest.dsse.json | openssl base64 -d -A >"$t/sig"
 openssl pkeyutl -verify -pubin -inkey signer.pub.pem -rawin -in "$t/pae" -sigfile "$t/sig" >/dev/null || die "manifest.dsse.json: bad signature"
 for d in replay/[0-9]*/; do
-  id=$(sum "$d/id.json"); outcome=$(get "$d/expected.json" outcome); p=$(get "$d/expected.json" package | grep -Ex 'controls(\.[a-z0-9_]+)+') || die "$d: no package"
+  [ -d "$d" ] || continue; id=$(sum "$d/id.json"); outcome=$(get "$d/expected.json" outcome); p=$(get "$d/expected.json" package | grep -Ex 'controls(\.[a-z0-9_]+)+') || die "$d: no package"
+  c=$(get "$d/expected.json" control | grep -Ex '[A-Z]+-[0-9]+'); grep -q "\"id\":\"$c\".*\"package\":\"$p\"" "controls/$c.json" || die "$d: $p is not the rule of $c"
   grep -Eq "\"id\":\"$id\",\"input_digest\":\"[0-9a-f]*\",\"name\":\"([^\"\\\\]|\\\\.)*\",\"origin\":\"([^\"\\\\]|\\\\.)*\",\"outcome\":\"$outcome\"" decisions.ndjson || die "$d: decisions.ndjson has no $outcome $id"
-  [ ! -f "$d/slice.json" ] && s='{"lookups":[]}' || s=$(cat "$d/slice.json"); [ -f "$d/slice.json" ] && h=$(sum "$d/slice.json") || h=; echo "$s" >"$t/s.json"
+  if [ -f "$d/slice.json" ]; then h=$(sum "$d/slice.json"); cp "$d/slice.json" "$t/s.json"; else h=; echo '{"lookups":[]}' >"$t/s.json"; fi
   same="data.id[4] == \"$(sum "$d/document.json")\"; data.id[5] == \"$h\"; data.id[6] == data.run.as_of; data.id[1] == data.expected.control
     every l in data.slice.lookups { object.get(data.estate, [l.source, l.kind, l.key], null) == l.hits }"
-  case $outcome in not_evaluated) q=true;; excluded) q="not data.$p.applies";; *) q="count([1 | data.$p.applies == false]) == 0
+  case $outcome in not_evaluated) q=true;; excluded) q="data.$p.applies == false";; *) q="data.$p.violation; count([1 | data.$p.applies == false]) == 0
     {x | some v in json.unmarshal(json.marshal(data.$p.violation)); x := json.filter(v, [\"message\", \"observed\", \"expected\", \"path\"])} == {v | some v in data.expected.violations}
     (\"$outcome\" == \"fail\") == (count(data.expected.violations) > 0)";; esac
   "$opa" eval --fail --strict-builtin-errors -b library.tar.gz -d "$d/data.json" -d "id:$d/id.json" -d "slice:$t/s.json" -d "expected:$d/expected.json" -i "$d/document.json" "$same
