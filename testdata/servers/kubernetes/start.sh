@@ -56,7 +56,7 @@ start kube-apiserver "$bin/kube-apiserver" --etcd-servers "http://127.0.0.1:$((p
 	--disable-admission-plugins ServiceAccount --allow-privileged --advertise-address 127.0.0.1 --endpoint-reconciler-type none
 
 {
-	printf 'apiVersion: v1\nkind: Config\ncurrent-context: auditor\nclusters:\n'
+	printf 'apiVersion: v1\nkind: Config\ncurrent-context: admin\nclusters:\n'
 	printf -- '- name: test\n  cluster: {server: "https://127.0.0.1:%s", certificate-authority: certs/apiserver.crt}\n' "$port"
 	printf 'contexts:\n'
 	for who in admin auditor newcomer; do printf -- '- name: %s\n  context: {cluster: test, user: %s}\n' $who $who; done
