@@ -172,7 +172,7 @@ func (d document) kind() kind { return kind{d.head.Source, d.head.Type} }
 
 func (d document) gapReasons(r Reads) []audit.Reason {
 	var out []audit.Reason
-	for _, p := range r.touched(d.gapped()) {
+	for _, p := range r.Touched(d.gapped()) {
 		out = append(out, audit.Reason{Code: "gap", Where: p, Detail: d.head.Gaps[p]})
 	}
 	return out
@@ -181,7 +181,7 @@ func (d document) gapReasons(r Reads) []audit.Reason {
 // redactedReasons are the tokens that are read, less those that are only compared.
 func (d document) redactedReasons(r, secret Reads) []audit.Reason {
 	var out []audit.Reason
-	for _, p := range r.touched(secret.touched(d.head.Redacted)) {
+	for _, p := range r.Touched(secret.Touched(d.head.Redacted)) {
 		out = append(out, audit.Reason{Code: "redacted", Where: p, Detail: "replaced by a token"})
 	}
 	return out

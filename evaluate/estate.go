@@ -114,7 +114,7 @@ func (e *estate) declare(ctx context.Context, p *program, s *store, doc document
 	}
 	holes := doc.holes()
 	for _, kind := range sortedKeys(p.kinds) {
-		for _, at := range p.kinds[kind].touched(slices.Sorted(maps.Keys(holes))) {
+		for _, at := range p.kinds[kind].Touched(slices.Sorted(maps.Keys(holes))) {
 			e.addGap(p.source, kind, doc.head.ID+" "+at+": "+holes[at])
 		}
 	}

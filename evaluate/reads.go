@@ -21,9 +21,9 @@ type Reads struct {
 	Time   bool     `json:"time"`   // data.run
 }
 
-// touched returns the pointers, of those given, that bear on what is read: a
+// Touched returns the pointers, of those given, that bear on what is read: a
 // gap at or above a read, or below a read of the whole.
-func (r Reads) touched(pointers []string) []string {
+func (r Reads) Touched(pointers []string) []string {
 	var out []string
 	for _, p := range pointers {
 		if slices.ContainsFunc(r.Input, func(read Read) bool { return read.touches(p) }) {
