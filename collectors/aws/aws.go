@@ -41,6 +41,7 @@ type Config struct {
 	MaxBackoff  time.Duration           // between attempts, default 20 s
 	Timeout     time.Duration           // of one attempt, default 60 s
 	Parallel    int                     // resources read at once in one origin, default 8
+	MaxAnswer   int64                   // bytes of one answer, default 64 MiB
 	MaxPages    int                     // of one list call before it counts as truncated, default 10,000
 	ReportPoll  time.Duration           // between questions whether the credential report is there, default 2 s
 	ReportPolls int                     // questions before the credential report counts as failed, default 45
@@ -97,6 +98,7 @@ func New(cfg Config) (*Collector, error) {
 	cfg.MaxBackoff = cmp.Or(max(cfg.MaxBackoff, 0), 20*time.Second)
 	cfg.Timeout = cmp.Or(max(cfg.Timeout, 0), time.Minute)
 	cfg.Parallel = cmp.Or(max(cfg.Parallel, 0), 8)
+	cfg.MaxAnswer = cmp.Or(max(cfg.MaxAnswer, 0), 64<<20) // the largest real ones are a few MB
 	cfg.MaxPages = cmp.Or(max(cfg.MaxPages, 0), 10_000)
 	cfg.ReportPoll = cmp.Or(max(cfg.ReportPoll, 0), 2*time.Second)
 	cfg.ReportPolls = cmp.Or(max(cfg.ReportPolls, 0), 45)

@@ -65,11 +65,15 @@ func TestMoto(t *testing.T) {
 		t.Errorf("user has the report row %v and gaps %v", row, user.Gaps)
 	}
 	var instances, open int
-	for i, r := range got["aws/"+motoAccount+"/eu-central-1"].Resources {
+	for _, r := range got["aws/"+motoAccount+"/eu-central-1"].Resources {
+		line, err := r.Line()
+		if err != nil {
+			t.Fatal(err)
+		}
 		if r.Type == "AWS::EC2::Instance" && r.Name == name {
 			instances++
 		}
-		if bytes.Contains(got["aws/"+motoAccount+"/eu-central-1"].Lines[i], []byte(`"CidrIp":"0.0.0.0/0"`)) && strings.HasPrefix(r.Name, name) {
+		if r.Name == name+"-open" && bytes.Contains(line, []byte(`{"FromPort":22,"IpProtocol":"tcp","IpRanges":[{"CidrIp":"0.0.0.0/0"}]`)) {
 			open++
 		}
 	}

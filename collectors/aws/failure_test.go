@@ -146,8 +146,8 @@ func TestListBreaksOff(t *testing.T) {
 		},
 		"a huge answer": {
 			func(e *estate) {
-				e.answers = map[string]string{"iam:ListUsers": "<ListUsersResponse>" + strings.Repeat(" ", 65<<20)}
-			}, func(*aws.Config) {},
+				e.answers = map[string]string{"iam:ListUsers": "<ListUsersResponse>" + strings.Repeat(" ", 2<<20)}
+			}, func(c *aws.Config) { c.MaxAnswer = 1 << 20 },
 			audit.Gap{Origin: globalOrigin, Type: "AWS::IAM::User", Code: audit.Failed, Operation: "iam:ListUsers"},
 			0,
 		},
@@ -236,17 +236,31 @@ func TestOriginFails(t *testing.T) {
 
 func TestWriterFails(t *testing.T) {
 	t.Parallel()
-	_, err := collector(t, config(usual().start(t))).Collect(t.Context(), audit.Request{Origin: westOrigin}, fullDisk{})
-	if !errors.Is(err, errFull) {
+	full := &audit.StorageError{Doing: "spilling", Err: errors.New("disk full")}
+	c := collector(t, config(usual().start(t)))
+	if _, err := c.Collect(t.Context(), audit.Request{Origin: westOrigin}, refusing{typ: "AWS::S3::Bucket", err: full}); !errors.Is(err, full) {
 		t.Errorf("Collect() = %v, want the writer's error", err)
+	}
+	// A document that alone cannot be kept is missing, the others are not.
+	col, err := c.Collect(t.Context(), audit.Request{Origin: westOrigin}, refusing{typ: "AWS::S3::Bucket", err: errors.New("document too large")})
+	want := []audit.Gap{{Origin: westOrigin, Type: "AWS::S3::Bucket", Code: audit.Failed, Operation: "s3:ListBuckets"}}
+	if diff := cmp.Diff(want, col.Gaps); diff != "" || err != nil {
+		t.Errorf("Collect() = %v, gaps (-want +got):\n%s", err, diff)
 	}
 }
 
-var errFull = errors.New("disk full")
+// refusing takes all but one type.
+type refusing struct {
+	typ string
+	err error
+}
 
-type fullDisk struct{}
-
-func (fullDisk) Write(audit.Resource) error { return errFull }
+func (w refusing) Write(r audit.Resource) error {
+	if r.Type == w.typ {
+		return w.err
+	}
+	return nil
+}
 
 func TestUnknownOrigin(t *testing.T) {
 	t.Parallel()

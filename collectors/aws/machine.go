@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -218,7 +219,18 @@ func (r *reading) resource(ctx context.Context, k kind, element map[string]any, 
 			return err
 		}
 	}
-	return r.writer.Write(doc)
+	return r.write(ctx, k, doc)
+}
+
+// write hands the document on. One that cannot be kept, as it is too large, is
+// missing; only where nothing can be kept does the reading end.
+func (r *reading) write(ctx context.Context, k kind, doc audit.Resource) error {
+	err := r.writer.Write(doc)
+	if err == nil || errors.As(err, new(*audit.StorageError)) {
+		return err
+	}
+	r.gap(ctx, k.name, cmp.Or(k.operation, "collect"), err)
+	return nil
 }
 
 // ask makes one call and puts the answer, null or a gap into the document.

@@ -36,7 +36,10 @@ func buckets(region func(*session) *string) kind {
 
 // bucketCalls name the account as the expected owner: a bucket that was deleted
 // and made again by somebody else is not read as ours.
-func bucketCalls() []call {
+func bucketCalls() []call { return slices.Concat(keepingCalls(), exposureCalls()) }
+
+// keepingCalls say how a bucket keeps its objects.
+func keepingCalls() []call {
 	return []call{
 		{
 			operation: bucketLocationCall, permission: bucketLocationCall,
@@ -49,19 +52,6 @@ func bucketCalls() []call {
 			absent: []string{"ServerSideEncryptionConfigurationNotFoundError"},
 			read: get(s3Of, (*s3.Client).GetBucketEncryption, func(a subject) *s3.GetBucketEncryptionInput {
 				return &s3.GetBucketEncryptionInput{Bucket: &a.native, ExpectedBucketOwner: &a.account}
-			}),
-		},
-		{
-			operation: "s3:GetPublicAccessBlock", permission: "s3:GetBucketPublicAccessBlock",
-			absent: []string{"NoSuchPublicAccessBlockConfiguration"},
-			read: get(s3Of, (*s3.Client).GetPublicAccessBlock, func(a subject) *s3.GetPublicAccessBlockInput {
-				return &s3.GetPublicAccessBlockInput{Bucket: &a.native, ExpectedBucketOwner: &a.account}
-			}),
-		},
-		{
-			operation: "s3:GetBucketPolicyStatus", permission: "s3:GetBucketPolicyStatus", absent: []string{"NoSuchBucketPolicy"},
-			read: get(s3Of, (*s3.Client).GetBucketPolicyStatus, func(a subject) *s3.GetBucketPolicyStatusInput {
-				return &s3.GetBucketPolicyStatusInput{Bucket: &a.native, ExpectedBucketOwner: &a.account}
 			}),
 		},
 		{
@@ -80,6 +70,25 @@ func bucketCalls() []call {
 			operation: "s3:GetBucketTagging", permission: "s3:GetBucketTagging", absent: []string{"NoSuchTagSet"}, tagged: "TagSet",
 			read: get(s3Of, (*s3.Client).GetBucketTagging, func(a subject) *s3.GetBucketTaggingInput {
 				return &s3.GetBucketTaggingInput{Bucket: &a.native, ExpectedBucketOwner: &a.account}
+			}),
+		},
+	}
+}
+
+// exposureCalls say who can reach it.
+func exposureCalls() []call {
+	return []call{
+		{
+			operation: "s3:GetPublicAccessBlock", permission: "s3:GetBucketPublicAccessBlock",
+			absent: []string{"NoSuchPublicAccessBlockConfiguration"},
+			read: get(s3Of, (*s3.Client).GetPublicAccessBlock, func(a subject) *s3.GetPublicAccessBlockInput {
+				return &s3.GetPublicAccessBlockInput{Bucket: &a.native, ExpectedBucketOwner: &a.account}
+			}),
+		},
+		{
+			operation: "s3:GetBucketPolicyStatus", permission: "s3:GetBucketPolicyStatus", absent: []string{"NoSuchBucketPolicy"},
+			read: get(s3Of, (*s3.Client).GetBucketPolicyStatus, func(a subject) *s3.GetBucketPolicyStatusInput {
+				return &s3.GetBucketPolicyStatusInput{Bucket: &a.native, ExpectedBucketOwner: &a.account}
 			}),
 		},
 		{

@@ -138,7 +138,7 @@ func (c *Collector) load(ctx context.Context) (sdk.Config, error) {
 		return sdk.Config{}, &audit.SourceError{Code: audit.Unauthenticated, Operation: identityCall, Err: fmt.Errorf("loading the AWS configuration: %w", err)}
 	}
 	if client, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
-		cfg.HTTPClient = bounded{next: client.WithTimeout(c.cfg.Timeout)}
+		cfg.HTTPClient = bounded{next: client.WithTimeout(c.cfg.Timeout), max: c.cfg.MaxAnswer}
 	}
 	cfg.Logger = logging.Nop{} // what matters comes back as an error
 	cfg.APIOptions = append(cfg.APIOptions, middleware.AddUserAgentKeyValue("crosscheck", c.cfg.Version))
@@ -206,13 +206,13 @@ type credentialError struct{ err error }
 func (e *credentialError) Error() string { return "finding credentials: " + e.err.Error() }
 func (e *credentialError) Unwrap() error { return e.err }
 
-// maxAnswer is what one response may hold; the largest real ones are a few MB.
-const maxAnswer = 64 << 20
-
-var errTooLarge = errors.New("the answer is larger than 64 MiB")
+var errTooLarge = errors.New("the answer is larger than max_answer")
 
 // bounded refuses answers without end.
-type bounded struct{ next doer }
+type bounded struct {
+	next doer
+	max  int64
+}
 
 type doer interface {
 	Do(*http.Request) (*http.Response, error)
@@ -222,7 +222,7 @@ type doer interface {
 func (b bounded) Do(req *http.Request) (*http.Response, error) {
 	resp, err := b.next.Do(req)
 	if resp != nil && resp.Body != nil {
-		resp.Body = &boundedBody{ReadCloser: resp.Body, left: maxAnswer}
+		resp.Body = &boundedBody{ReadCloser: resp.Body, left: b.max}
 	}
 	return resp, err
 }
