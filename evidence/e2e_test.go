@@ -49,7 +49,7 @@ func TestReplayWithStockOPA(t *testing.T) {
 			t.Errorf("replay.sh does not say %q:\n%s", want, out)
 		}
 	}
-	edit := func(file, old, new string) func(*testing.T, string) {
+	edit := func(file, old, now string) func(*testing.T, string) {
 		return func(t *testing.T, dir string) {
 			t.Helper()
 			files, err := filepath.Glob(filepath.Join(dir, file))
@@ -62,7 +62,7 @@ func TestReplayWithStockOPA(t *testing.T) {
 					t.Fatal(err)
 				}
 				if strings.Contains(string(b), old) {
-					write(t, f, []byte(strings.Replace(string(b), old, new, 1)))
+					write(t, f, []byte(strings.Replace(string(b), old, now, 1)))
 					return
 				}
 			}

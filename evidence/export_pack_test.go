@@ -39,13 +39,15 @@ func SafePath(path string) bool { return safePath(path) }
 // Inert makes a CSV cell harmless.
 func Inert(cell string) string { return inert(cell) }
 
-// Wrapped gives a text as a report sets it.
-func Wrapped(s string, width float64) ([]string, error) {
+// NewWrap gives what sets a text in lines as a report does.
+func NewWrap() (func(s string, width float64) []string, error) {
 	l, err := newLayout(time.Unix(0, 0))
 	if err != nil {
 		return nil, err
 	}
-	return l.fonts.wrap(l.fonts.legible(s, plain), plain, 9, width), nil
+	return func(s string, width float64) []string {
+		return l.fonts.wrap(l.fonts.legible(s, plain), plain, 9, width)
+	}, nil
 }
 
 // ResultWords judges every requirement of a framework by counts alone.

@@ -17,7 +17,7 @@ import (
 func TestVerifyNoticesWhatTheKeyHolderChanged(t *testing.T) {
 	t.Parallel()
 	whole := writePack(t, 0)
-	replace := func(file, old, new string) func(t *testing.T, dir string) {
+	replace := func(file, old, now string) func(t *testing.T, dir string) {
 		return func(t *testing.T, dir string) {
 			t.Helper()
 			path := filepath.Join(dir, filepath.FromSlash(file))
@@ -31,7 +31,7 @@ func TestVerifyNoticesWhatTheKeyHolderChanged(t *testing.T) {
 				t.Fatalf("%s has no %s", file, old)
 			}
 			changed := append([]byte(nil), b[:at[0]]...)
-			changed = re.Expand(changed, []byte(new), b, at)
+			changed = re.Expand(changed, []byte(now), b, at)
 			write(t, path, append(changed, b[at[1]:]...))
 		}
 	}

@@ -2,7 +2,6 @@ package evidence
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -147,11 +146,6 @@ func (l Line) exceptions() []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-// compare orders lines as a pack does.
-func (l Line) compare(m Line) int {
-	return cmp.Or(cmp.Compare(l.Origin, m.Origin), cmp.Compare(l.Resource, m.Resource), cmp.Compare(l.Control, m.Control))
 }
 
 var populationHeader = []string{"resource", "name", "type", "origin", "owner", "outcome", "accepted", "exceptions", "notes", "decision_id"}

@@ -136,6 +136,10 @@ func FuzzRun(f *testing.F) {
 }
 
 func FuzzWrap(f *testing.F) {
+	wrap, err := evidence.NewWrap()
+	if err != nil {
+		f.Fatal(err)
+	}
 	for _, n := range hostileNames {
 		f.Add(n, 30.0)
 	}
@@ -143,9 +147,12 @@ func FuzzWrap(f *testing.F) {
 		if len(s) > 1000 || !(width > 0) {
 			return
 		}
-		lines, err := evidence.Wrapped(s, width)
-		if err != nil || len(lines) == 0 {
-			t.Errorf("Wrapped(%q) = %q, %v", s, lines, err)
+		lines := wrap(s, width)
+		if len(lines) == 0 {
+			t.Errorf("wrap(%q) loses it", s)
+		}
+		if got := strings.Join(lines, ""); strings.ReplaceAll(s, " ", "") != "" && strings.ReplaceAll(got, " ", "") == "" {
+			t.Errorf("wrap(%q) shows nothing", s)
 		}
 	})
 }
