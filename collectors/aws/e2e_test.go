@@ -54,12 +54,16 @@ func TestMoto(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := audittest.Collector(t, c)
+	got := audittest.Collector(t, regional{c})
+	users := &audittest.Writer{}
+	if _, err := c.Collect(t.Context(), audit.Request{Origin: "aws/" + motoAccount + "/global"}, users); err != nil {
+		t.Fatal(err)
+	}
 	bucket := got["aws/"+motoAccount+"/eu-central-1"].Find(t, "aws/"+motoAccount+"/eu-central-1/AWS::S3::Bucket/"+name)
 	if bucket.Tags["owner"] != "payments" || len(bucket.Gaps) > 0 {
 		t.Errorf("bucket has tags %v and gaps %v", bucket.Tags, bucket.Gaps)
 	}
-	user := got["aws/"+motoAccount+"/global"].Find(t, "aws/"+motoAccount+"/global/AWS::IAM::User/"+name)
+	user := users.Find(t, "aws/"+motoAccount+"/global/AWS::IAM::User/"+name)
 	row, _ := user.Data.(map[string]any)["GetCredentialReport"].(map[string]any)
 	if row["password_enabled"] != "false" || row["access_key_1_active"] != "true" || len(user.Gaps) > 0 {
 		t.Errorf("user has the report row %v and gaps %v", row, user.Gaps)
@@ -81,6 +85,13 @@ func TestMoto(t *testing.T) {
 		t.Errorf("found %d instances and %d open security groups named %s, want one each", instances, open, name)
 	}
 }
+
+// regional leaves out the global origin: the test server says of the root user
+// that it was created just now, so that no two readings are the same.
+type regional struct{ *aws.Collector }
+
+// Origins implements audit.Collector.
+func (r regional) Origins() []string { return r.Collector.Origins()[1:] }
 
 // TestMotoDenied denies one call on the real server's side of the wire.
 func TestMotoDenied(t *testing.T) {
