@@ -4,9 +4,9 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// checkKeys sees that every look-up's key is bound by something else: a free
+// inspectKeys sees that every look-up's key is bound by something else: a free
 // variable would walk the whole estate. safe are the variables bound around the body.
-func (c *checker) checkKeys(body ast.Body, safe ast.VarSet) {
+func (c *inspector) inspectKeys(body ast.Body, safe ast.VarSet) {
 	inner := safe.Copy()
 	inner.Update(ast.OutputVarsFromBody(c.compiler, body, safe))
 	for _, expr := range body {
@@ -31,7 +31,7 @@ func (c *checker) checkKeys(body ast.Body, safe ast.VarSet) {
 					ast.WalkVars(t, func(v ast.Var) bool { within.Add(v); return false })
 				}
 			}
-			c.checkKeys(closure, within)
+			c.inspectKeys(closure, within)
 		})
 	}
 }

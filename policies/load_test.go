@@ -211,6 +211,13 @@ func TestLoadRefuses(t *testing.T) {
 		"estate of any kind":        {ctl, "data.estate.aws.thing[thing.key]", "data.estate.aws[thing.key][thing.path]", "the kind is not a name"},
 		"estate by a free key":      {ctl, "not data.estate.aws.thing[thing.key]", "data.estate.aws.thing[_]", "the key is not bound"},
 		"free key in a closure":     {ctl, "not data.estate.aws.thing[thing.key]", "count([1 | some k; data.estate.aws.thing[k]]) > 0", "the key is not bound"},
+		"free key in a set":         {ctl, "not data.estate.aws.thing[thing.key]", "count({1 | some k; data.estate.aws.thing[k]}) > 0", "the key is not bound"},
+		"free key in an object":     {ctl, "not data.estate.aws.thing[thing.key]", "count({k: 1 | some k; data.estate.aws.thing[k]}) > 0", "the key is not bound"},
+		"boolean parameter":         {ctl, "type: array", "type: boolean", "grades: default: want boolean, got array"},
+		"object for an array":       {ctl, "default: [1, 2]", "default: {a: true}", "grades: default: want array, got object"},
+		"boolean for an array":      {ctl, "default: [1, 2]", "default: true", "grades: default: want array, got boolean"},
+		"id a number":               {ctl, "id: TST-001", "id: 7", "METADATA id: want a text"},
+		"violation with odd keys":   {ctl, `"message": "bad"`, `thing.path: "bad"`, "exactly message, observed, expected and path"},
 		"two free keys":             {ctl, "not data.estate.aws.thing[thing.key]", "some k\n\tdata.estate.aws.thing[k]\n\tdata.estate.aws.other[k]", "the key is not bound"},
 		"free key in an every":      {ctl, "not data.estate.aws.thing[thing.key]", "some k\n\tevery x in [1] { data.estate.aws.thing[k][x] }", "the key is not bound"},
 		"estate rule looks up":      {lib, `"value": {}} if used`, `"value": {}} if data.estate.aws.x[key]`, "may read input only"},
@@ -289,6 +296,13 @@ func TestLoadRefusesFiles(t *testing.T) {
 	}
 }
 
+const parameters = `#   parameters:
+#     grades:
+#       type: array
+#       description: What counts as good.
+#       default: [1, 2]
+`
+
 func TestParameters(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -297,6 +311,7 @@ func TestParameters(t *testing.T) {
 	}{
 		"unknown control":   {map[string]map[string]any{"TST-009": {}}, "parameters: no control TST-009"},
 		"unknown parameter": {map[string]map[string]any{"TST-001": {"grade": 1}}, `TST-001 has no parameter "grade"; it has grades`},
+		"no parameters":     {map[string]map[string]any{"TST-002": {"grade": 1}}, `TST-002 has no parameter "grade"; it has none`},
 		"wrong type":        {map[string]map[string]any{"TST-001": {"grades": "1"}}, "parameters: TST-001.grades: want array, got string"},
 		"wrong item":        {map[string]map[string]any{"TST-001": {"grades": []any{1, "2"}}}, "item 1: want number, got string"},
 		"null":              {map[string]map[string]any{"TST-001": {"grades": nil}}, "want array, got null"},
@@ -305,7 +320,10 @@ func TestParameters(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := policies.Load(small(), tt.given)
+			fsys := small()
+			fsys["controls/test/plain.rego"] = &fstest.MapFile{Data: []byte(strings.NewReplacer("TST-001", "TST-002", "test.good", "test.plain",
+				parameters, "", `thing.grade in data.parameters["TST-001"].grades`, "thing.used").Replace(control))}
+			_, err := policies.Load(fsys, tt.given)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v\nwant %s", err, tt.want)
 			}

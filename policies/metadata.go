@@ -40,7 +40,7 @@ func readControls(m *modules) ([]audit.Control, error) {
 			}
 			seen[name] = path
 		}
-		meta.checkRules(c)
+		meta.inspectRules(c)
 		problems = append(problems, meta.problems...)
 		controls = append(controls, c)
 	}
@@ -172,16 +172,16 @@ func (m *metadata) fix() map[string]string {
 	return out
 }
 
-// checkRules sees that the module has what a control has: one set named
+// inspectRules sees that the module has what a control has: one set named
 // violation, and applies with its sentence or neither.
-func (m *metadata) checkRules(c audit.Control) {
+func (m *metadata) inspectRules(c audit.Control) {
 	applies, fallback, violation := false, false, false
 	for _, rule := range m.module.Rules {
 		name := rule.Head.Ref()[0].String()
 		switch {
 		case name == "violation":
 			violation = true
-			m.checkViolation(rule)
+			m.inspectViolation(rule)
 		case name == "applies" && rule.Default:
 			fallback = rule.Head.Value != nil && rule.Head.Value.Value.Compare(ast.Boolean(false)) == 0
 		case name == "applies":
@@ -207,7 +207,7 @@ func (m *metadata) checkRules(c audit.Control) {
 	}
 }
 
-func (m *metadata) checkViolation(rule *ast.Rule) {
+func (m *metadata) inspectViolation(rule *ast.Rule) {
 	want := []string{"expected", "message", "observed", "path"}
 	var got []string
 	if rule.Head.RuleKind() == ast.MultiValue && rule.Head.Key != nil && len(rule.Head.Ref()) == 1 {

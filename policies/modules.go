@@ -35,7 +35,7 @@ func parse(files map[string][]byte) (*modules, error) {
 			ProcessAnnotation: true, RegoVersion: ast.RegoV1, Capabilities: Capabilities(),
 		})
 		if err == nil {
-			err = checkPackage(path, mod)
+			err = inspectPackage(path, mod)
 		}
 		if err != nil {
 			problems = append(problems, readable(err)...)
@@ -66,8 +66,8 @@ func parse(files map[string][]byte) (*modules, error) {
 	return m, nil
 }
 
-// checkPackage sees that a module's package is below the folder that it lies in.
-func checkPackage(path string, mod *ast.Module) error {
+// inspectPackage sees that a module's package is below the folder that it lies in.
+func inspectPackage(path string, mod *ast.Module) error {
 	folder, _, _ := strings.Cut(path, "/")
 	ref := mod.Package.Path
 	if len(ref) < 3 || ref[1].Value.Compare(ast.String(folder)) != 0 {

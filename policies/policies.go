@@ -61,7 +61,7 @@ func load(files map[string][]byte, parameters map[string]map[string]any) (*Libra
 	if err != nil {
 		return nil, err
 	}
-	if err := set.check(controls); err != nil {
+	if err := set.inspect(controls); err != nil {
 		return nil, err
 	}
 	lib := &Library{files: files, modules: set.parsed, parameters: given, attributes: map[string][]string{}, estate: set.estatePackages()}

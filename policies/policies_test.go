@@ -86,6 +86,20 @@ func TestControlsReadAdapters(t *testing.T) {
 	}
 }
 
+// TestCapabilities: what a library may call gives the same answer tomorrow.
+func TestCapabilities(t *testing.T) {
+	t.Parallel()
+	caps := library(t).Capabilities()
+	if caps.AllowNet == nil || len(caps.AllowNet) != 0 {
+		t.Errorf("the network is open to %v", caps.AllowNet)
+	}
+	for _, b := range caps.Builtins {
+		if b.Nondeterministic || b.Name == "http.send" || b.Name == "time.now_ns" || b.Name == "opa.runtime" {
+			t.Errorf("%s is available", b.Name)
+		}
+	}
+}
+
 func TestFrameworks(t *testing.T) {
 	t.Parallel()
 	want := map[string]int{"iso27001 iso27001-2022": 93, "soc2 soc2-2017": 51}

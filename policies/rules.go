@@ -16,9 +16,9 @@ var (
 	sources      = []string{audit.AWS, audit.Kubernetes, audit.Terraform, audit.NetBox}
 )
 
-// checker holds compiled rules to what makes a decision tellable: what is read,
+// inspector holds compiled rules to what makes a decision tellable: what is read,
 // and that nothing is read which the engine does not know of.
-type checker struct {
+type inspector struct {
 	*modules
 	path     string         // of the module under check
 	control  *audit.Control // nil in lib
@@ -26,9 +26,9 @@ type checker struct {
 	problems []error
 }
 
-// check holds every rule of controls and lib to what they may read.
-func (m *modules) check(controls []audit.Control) error {
-	c := &checker{modules: m}
+// inspect holds every rule of controls and lib to what they may read.
+func (m *modules) inspect(controls []audit.Control) error {
+	c := &inspector{modules: m}
 	for _, path := range m.paths {
 		c.path, c.control = path, nil
 		if i := slices.IndexFunc(controls, func(x audit.Control) bool { return x.File == path }); i >= 0 {
@@ -37,15 +37,15 @@ func (m *modules) check(controls []audit.Control) error {
 		for _, rule := range m.compiled[path].Rules {
 			for r := rule; r != nil; r = r.Else {
 				c.rule = r
-				c.checkRule()
+				c.inspectRule()
 			}
 		}
 	}
-	c.checkEstateRules()
+	c.inspectEstateRules()
 	return errors.Join(c.problems...)
 }
 
-func (c *checker) checkRule() {
+func (c *inspector) inspectRule() {
 	ast.WalkExprs(c.rule.Body, func(e *ast.Expr) bool {
 		if len(e.With) > 0 {
 			c.problem(e.Location, "`with` belongs in tests only: what it replaces cannot be told from what was read")
@@ -56,9 +56,9 @@ func (c *checker) checkRule() {
 		ref, ok := t.Value.(ast.Ref)
 		switch {
 		case ok && ref[0].Value.Compare(ast.InputRootDocument.Value) == 0:
-			c.checkInput(t.Location, ref)
+			c.inspectInput(t.Location, ref)
 		case ok && ref[0].Value.Compare(ast.DefaultRootDocument.Value) == 0:
-			c.checkData(t.Location, ref)
+			c.inspectData(t.Location, ref)
 		}
 		return false
 	})
@@ -66,11 +66,11 @@ func (c *checker) checkRule() {
 	for _, arg := range c.rule.Head.Args {
 		ast.WalkVars(arg, func(v ast.Var) bool { safe.Add(v); return false })
 	}
-	c.checkKeys(c.rule.Body, safe)
+	c.inspectKeys(c.rule.Body, safe)
 }
 
-// checkInput: what of the document is read must be told by name.
-func (c *checker) checkInput(at *ast.Location, ref ast.Ref) {
+// inspectInput: what of the document is read must be told by name.
+func (c *inspector) inspectInput(at *ast.Location, ref ast.Ref) {
 	if len(c.rule.Head.Args) > 0 {
 		c.problem(at, "a function reads %s; pass it the value instead", ref)
 		return
@@ -84,18 +84,18 @@ func (c *checker) checkInput(at *ast.Location, ref ast.Ref) {
 	}
 }
 
-func (c *checker) checkData(at *ast.Location, ref ast.Ref) {
+func (c *inspector) inspectData(at *ast.Location, ref ast.Ref) {
 	switch root(ref) {
 	case "lib":
-		c.checkLib(at, ref)
+		c.inspectLib(at, ref)
 	case "controls":
 		if own := ast.MustParseRef("data." + c.owner()); !ref.HasPrefix(own) {
 			c.problem(at, "%s: controls and adapters do not read controls; move what they share to lib", ref)
 		}
 	case "parameters":
-		c.checkParameter(at, ref)
+		c.inspectParameter(at, ref)
 	case "estate":
-		c.checkEstate(at, ref)
+		c.inspectEstate(at, ref)
 	case "run":
 		if len(ref) < 3 || ref[2].Value.Compare(ast.String("as_of")) != 0 {
 			c.problem(at, "%s: of the run, only data.run.as_of can be read", ref)
@@ -105,13 +105,13 @@ func (c *checker) checkData(at *ast.Location, ref ast.Ref) {
 	}
 }
 
-func (c *checker) owner() string {
+func (c *inspector) owner() string {
 	return strings.TrimPrefix(c.compiled[c.path].Package.Path.String(), "data.")
 }
 
-// checkLib: a rule that does not exist is undefined, and a violation that
+// inspectLib: a rule that does not exist is undefined, and a violation that
 // rests on it is never found.
-func (c *checker) checkLib(at *ast.Location, ref ast.Ref) {
+func (c *inspector) inspectLib(at *ast.Location, ref ast.Ref) {
 	name, rules := c.named(ref)
 	if len(rules) == 0 {
 		c.problem(at, "%s: lib has no such rule; packages cannot be read whole", ref)
@@ -123,7 +123,7 @@ func (c *checker) checkLib(at *ast.Location, ref ast.Ref) {
 	}
 }
 
-func (c *checker) checkParameter(at *ast.Location, ref ast.Ref) {
+func (c *inspector) inspectParameter(at *ast.Location, ref ast.Ref) {
 	if c.control == nil {
 		c.problem(at, "%s: adapters have no parameters; let the control pass the value to a function", ref)
 		return
@@ -139,9 +139,9 @@ func (c *checker) checkParameter(at *ast.Location, ref ast.Ref) {
 	}
 }
 
-// checkEstate: data.estate.<source>.<kind>[<key>], so that it can be told which
+// inspectEstate: data.estate.<source>.<kind>[<key>], so that it can be told which
 // gaps could hide an entry.
-func (c *checker) checkEstate(at *ast.Location, ref ast.Ref) {
+func (c *inspector) inspectEstate(at *ast.Location, ref ast.Ref) {
 	const want = "; write data.estate.<source>.<kind>[key] with source and kind by name"
 	if len(ref) < 5 {
 		c.problem(at, "%s: the estate cannot be read whole"+want, ref)
@@ -156,8 +156,8 @@ func (c *checker) checkEstate(at *ast.Location, ref ast.Ref) {
 	}
 }
 
-// checkEstateRules: what a resource declares may rest on that resource alone.
-func (c *checker) checkEstateRules() {
+// inspectEstateRules: what a resource declares may rest on that resource alone.
+func (c *inspector) inspectEstateRules() {
 	for _, pkg := range c.estatePackages() {
 		queue, seen := slices.Clone(c.rules["data."+pkg+".estate"]), map[*ast.Rule]bool{}
 		for _, rule := range queue {
@@ -189,7 +189,7 @@ func (c *checker) checkEstateRules() {
 	}
 }
 
-func (c *checker) problem(at *ast.Location, format string, args ...any) {
+func (c *inspector) problem(at *ast.Location, format string, args ...any) {
 	if at == nil {
 		at = c.rule.Location
 	}
