@@ -56,7 +56,7 @@ func (e *Engine) library(controls []audit.Control) *library {
 	if e.prepared[key] == nil {
 		e.prepared[key] = &library{
 			modules: e.lib.Modules(), caps: e.lib.Capabilities(), params: e.lib.Parameters(),
-			controls: controls, programs: map[kind]*program{}, declared: map[string][]string{},
+			controls: controls, catalog: e.lib.Catalog.Controls, programs: map[kind]*program{}, declared: map[string][]string{},
 		}
 	}
 	return e.prepared[key]

@@ -67,7 +67,7 @@ func (l *library) program(ctx context.Context, k kind) (*program, error) {
 }
 
 func (l *library) specialise(ctx context.Context, k kind) (*program, error) {
-	modules, err := fold(l.modules, k)
+	modules, err := fold(l.needed(k), k)
 	if err != nil {
 		return nil, err
 	}
@@ -76,22 +76,43 @@ func (l *library) specialise(ctx context.Context, k kind) (*program, error) {
 		return nil, err
 	}
 	p := &program{kind: k, modules: modules, params: l.params, kinds: map[string]Reads{}}
+	controls := l.applicable(k)
+	if len(controls) == 0 && len(kinds) == 0 {
+		return p, nil
+	}
 	compiler, err := compiled(modules, l.caps)
 	if err != nil {
 		return nil, fmt.Errorf("library for %s: %w", k, err)
 	}
-	for _, c := range l.controls {
-		if c.AppliesToType(k.source, k.typ) {
-			p.parts = append(p.parts, newPart(compiler, c))
-		}
-	}
-	if len(p.parts) == 0 && len(kinds) == 0 {
-		return p, nil
+	for _, c := range controls {
+		p.parts = append(p.parts, newPart(compiler, c))
 	}
 	if err := p.analyse(ctx, kinds); err != nil {
 		return nil, err
 	}
 	return p, p.prepareAll(ctx, kinds)
+}
+
+func (l *library) applicable(k kind) []audit.Control {
+	var out []audit.Control
+	for _, c := range l.controls {
+		if c.AppliesToType(k.source, k.typ) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// needed are the modules without those of controls that do not judge such a
+// resource: controls do not read each other.
+func (l *library) needed(k kind) map[string]*ast.Module {
+	out := maps.Clone(l.modules)
+	for _, c := range l.catalog {
+		if !c.AppliesToType(k.source, k.typ) {
+			delete(out, c.File)
+		}
+	}
+	return out
 }
 
 // newPart finds the attributes that a control reads and whether it can read the estate.
