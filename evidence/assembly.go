@@ -11,11 +11,14 @@ import (
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
 
-// assembly writes one pack.
+// assembly writes one pack. A verifier writes it again, to nowhere, and compares.
 type assembly struct {
 	cfg        PackConfig
 	rec        audit.Record
 	out        *build
+	lines      func(ctx context.Context, yield func(Line) error) error // every decision, in order
+	signer     string                                                  // fingerprint
+	public     []byte                                                  // the signer's key, PEM
 	id         string
 	previous   string
 	decisions  string // digest of decisions.ndjson
@@ -24,16 +27,26 @@ type assembly struct {
 	sample     *sample
 }
 
-// write fills the directory in an order in which each part has what it needs.
+// write fills the directory and signs it.
 func (a *assembly) write(ctx context.Context) error {
-	var err error
-	if a.tested, err = newTested(a.rec.Run, a.rec.Catalog); err != nil {
-		return err
-	}
+	a.lines, a.signer, a.public = a.recorded, a.cfg.Signer.Fingerprint(), a.cfg.Signer.PublicPEM()
 	if a.rec.Run.Previous != "" && a.cfg.PreviousPack != nil {
+		var err error
 		if a.previous, err = a.cfg.PreviousPack(ctx, a.rec.Run.Previous); err != nil {
 			return fmt.Errorf("the previous run's pack: %w", err)
 		}
+	}
+	if err := a.fill(ctx); err != nil {
+		return err
+	}
+	return a.out.finish(ctx, a.cfg.Signer, Manifest{Format: manifestFormat, Pack: a.id, Run: a.rec.Run.ID})
+}
+
+// fill writes all that the manifest lists, in an order in which each part has what it needs.
+func (a *assembly) fill(ctx context.Context) error {
+	var err error
+	if a.tested, err = newTested(a.rec.Run, a.rec.Catalog); err != nil {
+		return err
 	}
 	for _, part := range []func(context.Context) error{
 		a.library, a.excepted, a.snapshots, a.judged, a.documents, a.replay, a.reports,
@@ -42,7 +55,7 @@ func (a *assembly) write(ctx context.Context) error {
 			return err
 		}
 	}
-	return a.out.finish(ctx, a.cfg.Signer, Manifest{Format: manifestFormat, Pack: a.id, Run: a.rec.Run.ID})
+	return nil
 }
 
 // library copies the library, which is a tar.gz that stock opa reads.
@@ -171,18 +184,9 @@ func (a *assembly) judged(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = a.rec.Verdicts(ctx, func(v audit.Verdict) error {
-		for _, d := range v.Decisions {
-			l, err := newLine(v, d, a.rec.Run.AsOf)
-			if err != nil {
-				return fmt.Errorf("decision %s: %w", d.ID, err)
-			}
-			if err := j.add(l); err != nil {
-				return err
-			}
-			a.sample.add(l)
-		}
-		return nil
+	err = a.lines(ctx, func(l Line) error {
+		a.sample.add(l)
+		return j.add(l)
 	})
 	if err != nil {
 		j.discard()
@@ -193,6 +197,22 @@ func (a *assembly) judged(ctx context.Context) error {
 	}
 	a.id, err = packID(a.rec.Run.ID, a.decisions, j.populations)
 	return err
+}
+
+// recorded gives the decisions as the ledger has them.
+func (a *assembly) recorded(ctx context.Context, yield func(Line) error) error {
+	return a.rec.Verdicts(ctx, func(v audit.Verdict) error {
+		for _, d := range v.Decisions {
+			l, err := newLine(v, d, a.rec.Run.AsOf)
+			if err != nil {
+				return fmt.Errorf("decision %s: %w", d.ID, err)
+			}
+			if err := yield(l); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // packID identifies a pack by its run, its decisions and its populations.

@@ -41,29 +41,47 @@ func (a *assembly) documents(context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = a.out.writeJSON(provenanceFile, map[string]any{
-		"run": run.Provenance, "pack_written_by": a.cfg.ToolVersion, "trigger": run.Trigger, "config_digest": run.ConfigDigest,
-		"library_revision": run.Revision, "signer": a.cfg.Signer.Fingerprint(), "readers": readers(run),
+	err = a.out.writeJSON(provenanceFile, provenanceDocument{
+		Run: run.Provenance, WrittenBy: a.cfg.ToolVersion, Trigger: run.Trigger, ConfigDigest: run.ConfigDigest,
+		Revision: run.Revision, Signer: a.signer, Readers: readers(run),
 	})
 	if err != nil {
 		return err
 	}
-	if err := a.out.write(publicKeyFile, pemType, a.cfg.Signer.PublicPEM()); err != nil {
+	if err := a.out.write(publicKeyFile, pemType, a.public); err != nil {
 		return err
 	}
 	fill := strings.NewReplacer("{pack}", a.id, "{run}", run.ID, "{as_of}", audit.Stamp(run.AsOf), "{entity}", oneLine(run.Entity),
-		"{system}", oneLine(run.System), "{fingerprint}", a.cfg.Signer.Fingerprint(), "{previous}", cmp.Or(a.previous, "none"))
+		"{system}", oneLine(run.System), "{fingerprint}", a.signer, "{previous}", cmp.Or(a.previous, "none"))
 	if err := a.out.write(readmeFile, textType, []byte(fill.Replace(readmeText))); err != nil {
 		return err
 	}
 	return a.out.write(verifyFile, textType, []byte(fill.Replace(verifyText)))
 }
 
+// provenanceDocument is provenance.json: what ran, who ran it, and as whom it read.
+type provenanceDocument struct {
+	Run          audit.Provenance `json:"run"`
+	WrittenBy    string           `json:"pack_written_by"`
+	Trigger      audit.Trigger    `json:"trigger"`
+	ConfigDigest string           `json:"config_digest"`
+	Revision     string           `json:"library_revision"`
+	Signer       string           `json:"signer"`
+	Readers      []reader         `json:"readers"`
+}
+
+type reader struct {
+	Origin   string `json:"origin"`
+	Identity string `json:"identity"`
+	Endpoint string `json:"endpoint"`
+	Recorded bool   `json:"recorded"`
+}
+
 // readers lists who read what.
-func readers(run audit.Run) []any {
-	out := []any{}
+func readers(run audit.Run) []reader {
+	out := []reader{}
 	for _, s := range run.Snapshots {
-		out = append(out, map[string]any{"origin": s.Origin, "identity": s.Identity, "endpoint": s.Endpoint, "recorded": s.Recorded})
+		out = append(out, reader{Origin: s.Origin, Identity: s.Identity, Endpoint: s.Endpoint, Recorded: s.Recorded})
 	}
 	return out
 }

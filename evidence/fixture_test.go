@@ -334,7 +334,9 @@ func writePack(t testing.TB, more int) string {
 // fullVerify has everything checked.
 func fullVerify(t testing.TB, path, key string) evidence.Report {
 	t.Helper()
-	r, err := evidence.Verify(t.Context(), path, evidence.VerifyOptions{Key: key, Library: fixtureFactory, Exceptions: parseExceptions})
+	r, err := evidence.Verify(t.Context(), path, evidence.VerifyOptions{
+		Key: key, Library: fixtureFactory, Exceptions: parseExceptions, Program: audit.Provenance{BinarySHA256: audit.Digest([]byte("binary"))},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

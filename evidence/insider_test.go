@@ -76,6 +76,18 @@ func TestVerifyNoticesWhatTheKeyHolderChanged(t *testing.T) {
 		"unknown field":       {replace("run.json", `\{"catalog"`, `{"also":1,"catalog"`), "run.json"},
 		"exceptions":          {replace("exceptions.yaml", `EX-7`, `EX-8`), "exceptions.yaml"},
 		"library":             {func(t *testing.T, dir string) { write(t, filepath.Join(dir, "library.tar.gz"), []byte("x")) }, "library.tar.gz"},
+		"report":              {replace("report/soc2.pdf", `%%EOF`, `%%EOF `), "report/soc2.pdf"},
+		"gap kept quiet":      {func(t *testing.T, dir string) { write(t, filepath.Join(dir, "gaps.ndjson"), nil) }, "gaps.ndjson"},
+		"notice kept quiet":   {func(t *testing.T, dir string) { write(t, filepath.Join(dir, "notices.ndjson"), nil) }, "notices.ndjson"},
+		"control document":    {replace("controls/STO-001.json", `"severity":"critical"`, `"severity":"low"`), "controls/STO-001.json"},
+		"procedure":           {replace("controls/STO-001.json", `nothing was sampled`, `some were sampled`), "controls/STO-001.json"},
+		"replayed result":     {replace("replay/01/expected.json", `"control"`, ` "control"`), "replay/01/expected.json"},
+		"replay script":       {replace("replay/replay.sh", `\|\| die`, `&& die`), "replay/replay.sh"},
+		"instructions":        {replace("VERIFY.txt", `Obtain the`, `Ignore the`), "VERIFY.txt"},
+		"who ran it":          {replace("provenance.json", `"host":"audit-1"`, `"host":"audit-2"`), "report/soc2.pdf"},
+		"who read it":         {replace("provenance.json", `assumed-role/audit`, `assumed-role/admin`), "provenance.json"},
+		"previous pack":       {replace("run.json", `"previous_pack":""`, `"previous_pack":"x"`), "report/soc2.pdf"},
+		"file more":           {func(t *testing.T, dir string) { write(t, filepath.Join(dir, "controls", "X-001.json"), nil) }, "controls/X-001.json"},
 		"exception on nobody": {replace("decisions.ndjson", `("name":"`+bucket+`".*?"violations":\[\{"exception":)""`, `${1}"EX-7"`), "run.json"},
 		"violation and its row": {both(
 			replace("decisions.ndjson", `("name":"`+bucket+`".*?"message":)"bucket`, `${1}"a bucket`),
@@ -134,8 +146,20 @@ func TestVerifyMakesDecisionsAgain(t *testing.T) {
 			}
 		})
 	}
-	r, err := evidence.Verify(t.Context(), dir, evidence.VerifyOptions{})
+	r, err := evidence.Verify(t.Context(), writtenOtherwise(t, dir), evidence.VerifyOptions{Library: fixtureFactory, Exceptions: parseExceptions})
+	if err != nil || !r.Intact || !strings.Contains(strings.Join(r.Unchecked, "\n"), "README.txt") {
+		t.Errorf("of a file that another program may have written so: %+v, %v; want intact, and that README.txt was not compared", r, err)
+	}
+	r, err = evidence.Verify(t.Context(), dir, evidence.VerifyOptions{})
 	if err != nil || !r.Intact || r.Redecided != 0 || !bytes.Contains([]byte(strings.Join(r.Unchecked, "\n")), []byte("no engine")) {
 		t.Errorf("without an engine: %+v, %v; want intact, and that decisions were not made again", r, err)
 	}
+}
+
+func writtenOtherwise(t *testing.T, dir string) string {
+	t.Helper()
+	other := copyTree(t, dir)
+	write(t, filepath.Join(other, "README.txt"), []byte("Read me"))
+	resign(t, other, 1, func(*evidence.Manifest) {})
+	return other
 }

@@ -142,7 +142,7 @@ func (r *report) cover() {
 		{"Configuration", "digest " + run.ConfigDigest},
 		{"Run by", cmp.Or(run.Provenance.User, "unknown user") + " on " + cmp.Or(run.Provenance.Host, "unknown host") +
 			" with crosscheck " + cmp.Or(run.Provenance.Version, "unknown") + ", binary sha256 " + binary},
-		{"Signed by", "Ed25519 key with fingerprint " + r.a.cfg.Signer.Fingerprint()},
+		{"Signed by", "Ed25519 key with fingerprint " + r.a.signer},
 	})
 	r.summary()
 	r.signOff()

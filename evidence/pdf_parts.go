@@ -225,7 +225,7 @@ func (r *report) verification() {
 	r.section("7  How to verify this report", 0)
 	r.paragraph("This PDF is one file of a signed pack. Its footer carries the pack's id, a digest of the run, its decisions and populations.")
 	r.list([]string{
-		"Obtain the fingerprint of the signing key in another way than with the pack, and compare it with " + r.a.cfg.Signer.Fingerprint() + ".",
+		"Obtain the fingerprint of the signing key in another way than with the pack, and compare it with " + r.a.signer + ".",
 		"In the folder of the pack run: crosscheck evidence verify . --key FINGERPRINT. It checks every file against the signed manifest and makes every decision again from the snapshots.",
 		"Without crosscheck, run: sh replay/replay.sh. It needs sha256sum, openssl and the stock opa program, checks the manifest and its signature, and performs a sample of the decisions again.",
 		"To follow one deviation: find its decision id in decisions.ndjson; its resource stands in the snapshot of its origin, and its rule in section 4 and in library.tar.gz.",

@@ -17,7 +17,7 @@ func (v *verification) redecide(ctx context.Context) error {
 		v.r.unchecked("whether the decisions come out as recorded: no engine was given to make them again")
 		return nil
 	}
-	d, err := v.decider(ctx)
+	d, err := v.newDecider(ctx)
 	if err != nil {
 		v.r.problem(libraryFile, "cannot be loaded: %v", err)
 		return ctx.Err()
@@ -54,12 +54,12 @@ func (v *verification) redecide(ctx context.Context) error {
 	if l, ok, err := c.lines.next(); ok || err != nil {
 		v.r.problem(decisionsFile, "line %d: the library makes no decision of %s on %s", c.lines.number, clip(l.Control), clip(l.Resource))
 	}
-	v.r.Redecided = c.made
+	v.r.Redecided, v.decider = c.made, d
 	v.r.checked("%d decisions made again from the snapshots by the pack's library: outcome, violations, reasons and slices are those recorded", c.made)
 	return nil
 }
 
-func (v *verification) decider(ctx context.Context) (audit.Decider, error) {
+func (v *verification) newDecider(ctx context.Context) (audit.Decider, error) {
 	f, ok := v.manifest.Find(libraryFile)
 	if !ok {
 		return nil, errors.New("it is missing")

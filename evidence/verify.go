@@ -22,6 +22,9 @@ type VerifyOptions struct {
 	Library func(ctx context.Context, library io.Reader, parameters map[string]map[string]any) (audit.Decider, error)
 	// Exceptions reads exceptions.yaml; nil: accepted risks are not compared with it.
 	Exceptions func(yaml []byte) ([]audit.Exception, error)
+	// Program is what verifies. Where it is the very program that wrote the pack,
+	// a report that it would write otherwise is a problem; else it is only said.
+	Program audit.Provenance
 }
 
 // Bounds on what is held in memory of a pack.
@@ -62,11 +65,12 @@ type verification struct {
 	r        *Report
 	manifest Manifest
 	doc      verifiedRun
+	decider  audit.Decider // nil until redecide has made it
 }
 
 // all checks from the outside in. What is not intact outside is not read inside.
 func (v *verification) all(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{v.envelope, v.files, v.run, v.decisions, v.redecide, v.wrapping} {
+	for _, step := range []func(context.Context) error{v.envelope, v.files, v.run, v.decisions, v.redecide, v.rewrite, v.wrapping} {
 		if err := step(ctx); err != nil {
 			return err
 		}
