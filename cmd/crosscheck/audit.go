@@ -72,14 +72,18 @@ func (a *app) audit(ctx context.Context, f auditFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	in, err := a.open(ctx, true)
+	in, err := a.prepare()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, in.close()) }()
 	if in.cfg.File == "" && !f.quiet {
 		a.note("no configuration: auditing the recorded demo estate")
 	}
+	defer func() {
+		if in.ledger != nil {
+			err = errors.Join(err, in.close())
+		}
+	}()
 	run, err := a.perform(ctx, in, order, show{f.output, f.quiet})
 	if err != nil {
 		return err
@@ -88,19 +92,19 @@ func (a *app) audit(ctx context.Context, f auditFlags) (err error) {
 }
 
 // perform runs one audit with the configured sinks, and says where the pack is.
+// It opens the ledger where that is not open, and leaves it open.
 func (a *app) perform(ctx context.Context, in *installation, order audit.Order, how show) (audit.Run, error) {
 	tell, stop := console.Progress(a.err)
 	if how.quiet {
 		tell = nil
 	}
 	defer stop()
-	made := &packs{}
-	list, err := a.sinks(in, how, made, stop)
+	auditor, err := a.auditor(ctx, in)
 	if err != nil {
 		return audit.Run{}, err
 	}
-	auditor, err := a.auditor(ctx, in, list)
-	if err != nil {
+	made := &packs{}
+	if auditor.Sinks, err = a.sinks(in, how, made, stop); err != nil {
 		return audit.Run{}, err
 	}
 	auditor.Progress = tell

@@ -11,10 +11,6 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"crosscheck": main})
-}
-
 // TestCLI runs testdata/cli: what a person types, and what they get.
 func TestCLI(t *testing.T) {
 	t.Parallel()

@@ -72,7 +72,7 @@ func (a *app) listDecisions(ctx context.Context, f listFlags) (err error) {
 	if err := f.check(); err != nil {
 		return err
 	}
-	in, err := a.open(ctx, false)
+	in, err := a.open(ctx)
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func (a *app) evidenceListCmd() *cobra.Command {
 }
 
 func (a *app) listPacks(ctx context.Context, limit int, output string) (err error) {
-	in, err := a.open(ctx, false)
+	in, err := a.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ a pack gets one first.`,
 }
 
 func (a *app) exportPack(ctx context.Context, prefix, out string) (err error) {
-	in, err := a.open(ctx, false)
+	in, err := a.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -220,7 +220,7 @@ func (a *app) verifyPacks(ctx context.Context, paths []string, key, output strin
 }
 
 func verifyPack(ctx context.Context, path, key string) (evidence.Report, error) {
-	return evidence.Verify(ctx, path, evidence.VerifyOptions{Key: key, Library: decideBy, Exceptions: parseExceptions})
+	return evidence.Verify(ctx, path, evidence.VerifyOptions{Key: key, Library: decideBy, Exceptions: parseExceptions, Program: provenance()})
 }
 
 func (a *app) evidenceReplayCmd() *cobra.Command {

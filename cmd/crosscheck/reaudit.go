@@ -42,7 +42,7 @@ be read at all.`,
 }
 
 func (a *app) reaudit(ctx context.Context, args []string, output string, quiet bool) (err error) {
-	in, err := a.open(ctx, false)
+	in, err := a.open(ctx)
 	if err != nil {
 		return err
 	}

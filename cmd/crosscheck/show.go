@@ -53,7 +53,7 @@ type shownRun struct {
 }
 
 func (a *app) showDecision(ctx context.Context, prefix, output string) (err error) {
-	in, err := a.open(ctx, false)
+	in, err := a.open(ctx)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ type installation struct {
 	engine   *evaluate.Engine
 	vault    *evidence.Vault
 	ledger   *ledger.Ledger
-	deciders map[string]audit.Decider // of earlier libraries, by library and configuration
+	deciders map[[2]string]audit.Decider // by the digests of library and configuration
 }
 
 // library loads the library that the configuration names, with its parameters.
@@ -45,29 +45,37 @@ func library(cfg configs.Config) (*policies.Library, error) {
 	return lib, nil
 }
 
-// open opens the installation. Only an audit makes a ledger where there is none.
-func (a *app) open(ctx context.Context, make bool) (*installation, error) {
+// prepare makes all of an installation but its ledger. Nothing is written.
+func (a *app) prepare() (*installation, error) {
 	cfg, err := a.load()
 	if err != nil {
 		return nil, err
 	}
-	in := &installation{cfg: cfg, log: a.logger(cfg.Log), deciders: map[string]audit.Decider{}}
+	in := &installation{cfg: cfg, log: a.logger(cfg.Log), deciders: map[[2]string]audit.Decider{}}
 	if in.library, err = library(cfg); err != nil {
 		return nil, err
 	}
 	if in.engine, err = evaluate.New(evaluate.Config{Library: in.library}); err != nil {
 		return nil, err
 	}
-	if in.vault, err = evidence.NewVault(filepath.Join(cfg.DataDir, "vault")); err != nil {
-		return nil, err
-	}
-	path := filepath.Join(cfg.DataDir, "ledger.db")
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && !make {
-		return nil, fmt.Errorf("nothing is on record in %s: run `crosscheck audit` first, or name its configuration with --config", cfg.DataDir)
-	}
-	in.ledger, err = ledger.Open(ctx, path)
+	in.vault, err = evidence.NewVault(filepath.Join(cfg.DataDir, "vault"))
 	return in, err
 }
+
+// open opens an installation that has audited before.
+func (a *app) open(ctx context.Context) (*installation, error) {
+	in, err := a.prepare()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(in.ledgerPath()); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("nothing is on record in %s: run `crosscheck audit` first, or name its configuration with --config", in.cfg.DataDir)
+	}
+	in.ledger, err = ledger.Open(ctx, in.ledgerPath())
+	return in, err
+}
+
+func (in *installation) ledgerPath() string { return filepath.Join(in.cfg.DataDir, "ledger.db") }
 
 func (in *installation) close() error { return in.ledger.Close() }
 
@@ -98,8 +106,8 @@ func accepted(x configs.Exceptions) []audit.Exception {
 	return out
 }
 
-// auditor puts together what a run needs, and keeps in the vault what it rests on.
-func (a *app) auditor(ctx context.Context, in *installation, sinks []audit.Sink) (*audit.Auditor, error) {
+// auditor puts together what a run needs, once all of it is known to be in order.
+func (a *app) auditor(ctx context.Context, in *installation) (*audit.Auditor, error) {
 	x, err := exceptions(in.cfg, in.library.Catalog)
 	if err != nil {
 		return nil, err
@@ -114,18 +122,23 @@ func (a *app) auditor(ctx context.Context, in *installation, sinks []audit.Sink)
 	if err != nil {
 		return nil, err
 	}
+	if in.ledger == nil {
+		if in.ledger, err = ledger.Open(ctx, in.ledgerPath()); err != nil {
+			return nil, err
+		}
+	}
 	out := &audit.Auditor{
-		Collectors: cs, Decider: in.engine, Vault: in.vault, Ledger: in.ledger, Sinks: sinks, Exceptions: accepted(x),
+		Collectors: cs, Decider: in.engine, Vault: in.vault, Ledger: in.ledger, Exceptions: accepted(x),
 		Entity: in.cfg.Entity, System: in.cfg.System, Provenance: provenance(), Now: a.now, Log: in.log,
 	}
-	bearing, err := audit.Canonical(in.cfg.Bearing())
+	bearing, tar, err := in.restsOn()
 	if err != nil {
 		return nil, err
 	}
 	if out.Config, err = in.vault.Put(ctx, bytes.NewReader(bearing)); err != nil {
 		return nil, err
 	}
-	if out.Library, err = putLibrary(ctx, in.vault, in.library); err != nil {
+	if out.Library, err = in.vault.Put(ctx, bytes.NewReader(tar)); err != nil {
 		return nil, err
 	}
 	if len(x.Raw) > 0 {
@@ -134,12 +147,14 @@ func (a *app) auditor(ctx context.Context, in *installation, sinks []audit.Sink)
 	return out, err
 }
 
-func putLibrary(ctx context.Context, v audit.Vault, lib *policies.Library) (string, error) {
-	var buf bytes.Buffer
-	if err := lib.WriteTar(&buf); err != nil {
-		return "", err
+// restsOn renders what of the configuration bears on decisions, and the library.
+func (in *installation) restsOn() (bearing, tar []byte, err error) {
+	if bearing, err = audit.Canonical(in.cfg.Bearing()); err != nil {
+		return nil, nil, err
 	}
-	return v.Put(ctx, &buf)
+	var buf bytes.Buffer
+	err = in.library.WriteTar(&buf)
+	return bearing, buf.Bytes(), err
 }
 
 // record is a run on record with the catalog that it was judged by.
@@ -153,7 +168,14 @@ func (in *installation) record(ctx context.Context, run audit.Run) (audit.Record
 
 // decider judges as a run on record was judged: by its library and its parameters.
 func (in *installation) decider(ctx context.Context, run audit.Run) (audit.Decider, error) {
-	key := run.Library + " " + run.ConfigDigest
+	bearing, current, err := in.restsOn()
+	if err != nil {
+		return nil, err
+	}
+	key := [2]string{run.Library, run.ConfigDigest}
+	if key == [2]string{audit.Digest(current), audit.Digest(bearing)} {
+		return in.engine, nil
+	}
 	if d, ok := in.deciders[key]; ok {
 		return d, nil
 	}
