@@ -106,6 +106,9 @@ func (p *page) violations(s summary, worst []violation) {
 	p.line(p.paint("1", fmt.Sprintf("Violations, worst first (%d of %d decisions that failed and are not excepted)", len(worst), s.total.Failed)))
 	for _, v := range worst {
 		head := fmt.Sprintf("%s %s %s", p.paint(colorOf(v.Severity), pad(printable(string(v.Severity)), 8)), printable(v.Control), printable(v.Resource))
+		if v.Name != "" && !strings.Contains(v.Resource, v.Name) { // a generated id says little to a person
+			head += fmt.Sprintf("  %q", v.Name)
+		}
 		if v.Owner != "" {
 			head += "  owner " + printable(v.Owner)
 		}
