@@ -45,8 +45,16 @@ func NewWrap() (func(s string, width float64) []string, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.newPage()
 	return func(s string, width float64) []string {
-		return l.fonts.wrap(l.fonts.legible(s, plain), plain, 9, width)
+		lines := l.fonts.wrap(l.fonts.legible(s, plain), plain, 9, width)
+		for _, f := range []face{plain, bold, mono} {
+			l.at(margin, bodyTop, s, f, 9, ink)
+		}
+		if err := l.pdf.Error(); err != nil {
+			panic(err)
+		}
+		return lines
 	}, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,9 +23,13 @@ type report struct {
 
 // reports writes a PDF for each framework in scope.
 func (a *assembly) reports(ctx context.Context) error {
+	only := a.rec.Run.Scope.Frameworks
 	for _, f := range a.rec.Catalog.Frameworks {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if len(only) > 0 && !slices.Contains(only, f.ID) && !slices.Contains(only, f.Report) {
+			continue
 		}
 		path := "report/" + fileName(f.Report) + ".pdf"
 		_, err := a.out.copy(path, pdfType, func(w io.Writer) error { return a.report(f, w) })
@@ -87,12 +92,12 @@ func (r *report) describe() {
 	case run.Status != audit.Complete:
 		r.strip = "INCOMPLETE RUN: part of what is in scope could not be read."
 	}
-	title := r.framework.Title + ": results of automated tests"
-	r.pdf.SetTitle(title, true)
-	r.pdf.SetAuthor("crosscheck "+r.a.cfg.ToolVersion, true)
-	r.pdf.SetSubject(oneLine(run.Entity)+", "+oneLine(run.System), true)
+	by := r.fonts.legible("crosscheck "+r.a.cfg.ToolVersion, plain)
+	r.pdf.SetTitle(r.fonts.legible(r.framework.Title+": results of automated tests", plain), true)
+	r.pdf.SetAuthor(by, true)
+	r.pdf.SetCreator(by, true)
+	r.pdf.SetSubject(r.fonts.legible(oneLine(run.Entity)+", "+oneLine(run.System), plain), true)
 	r.pdf.SetKeywords("pack "+r.a.id, true)
-	r.pdf.SetCreator("crosscheck "+r.a.cfg.ToolVersion, true)
 }
 
 func (r *report) write() {
@@ -123,7 +128,7 @@ func (r *report) cover() {
 	r.y += 7
 	r.lines("Results of automated tests", bold, 22, navy, bodyWidth)
 	r.y += 1
-	r.lines(strings.TrimSpace(r.framework.Title+" "+r.framework.Version), plain, 12.5, ink, bodyWidth)
+	r.lines(strings.TrimSuffix(r.framework.Title+", edition "+r.framework.Version, ", edition "), plain, 12.5, ink, bodyWidth)
 	r.y += 4
 	if w := r.a.warnings(); len(w) > 0 {
 		r.box("Read this first", w)

@@ -166,7 +166,7 @@ func (a *assembly) warnings() []string {
 		}
 	}
 	if recorded := recordedOrigins(run); len(recorded) > 0 {
-		out = append(out, "RECORDED DATA: "+strings.Join(recorded, ", ")+" was played back from recordings, not read live.")
+		out = append(out, "RECORDED DATA: played back from recordings, not read live: "+strings.Join(recorded, ", ")+".")
 	}
 	return out
 }
