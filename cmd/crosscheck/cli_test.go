@@ -14,10 +14,15 @@ import (
 // TestCLI runs testdata/cli: what a person types, and what they get.
 func TestCLI(t *testing.T) {
 	t.Parallel()
+	estate, err := filepath.Abs(filepath.Join("..", "..", "testdata", "estate"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("..", "..", "testdata", "cli"),
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, ".config"))
+			env.Setenv("ESTATE", estate)
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
