@@ -215,16 +215,6 @@ func (d *decoder) text(into *string) read {
 	}
 }
 
-func (d *decoder) texts(into *[]string) read {
-	return func(n *yaml.Node, field string) {
-		d.list(func(n *yaml.Node, field string) {
-			var s string
-			d.text(&s)(n, field)
-			*into = append(*into, s)
-		})(n, field)
-	}
-}
-
 // oneOf reads a word out of a list.
 func (d *decoder) oneOf(into *string, words ...string) read {
 	return func(n *yaml.Node, field string) {
