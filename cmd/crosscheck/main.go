@@ -73,5 +73,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 	if msg := err.Error(); msg != "" {
 		_, _ = fmt.Fprintf(stderr, "crosscheck: %s\n", msg)
 	}
+	if errors.Is(err, syscall.ENOSPC) {
+		_, _ = fmt.Fprintln(stderr, "crosscheck: the disk is full: make room and run the command again; what is on record is not lost")
+	}
 	return code
 }

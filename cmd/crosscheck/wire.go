@@ -261,5 +261,8 @@ func (d delivering) Deliver(ctx context.Context, rec audit.Record) error {
 	if err != nil {
 		note.Status, note.Detail = "failed", err.Error()
 	}
-	return errors.Join(err, d.ledger.RecordDelivery(context.WithoutCancel(ctx), note))
+	if lerr := d.ledger.RecordDelivery(context.WithoutCancel(ctx), note); lerr != nil {
+		err = errors.Join(err, fmt.Errorf("noting the delivery in the ledger: %w", lerr))
+	}
+	return err
 }
