@@ -56,48 +56,17 @@ func TestExportRefusesWhatIsNoPack(t *testing.T) {
 func TestVerifyHostileArchives(t *testing.T) {
 	t.Parallel()
 	whole := exportPack(t, writePack(t, 0))
-	rezip := func(t *testing.T, change func(w *zip.Writer, f *zip.File) bool, more func(w *zip.Writer)) []byte {
-		t.Helper()
-		r, err := zip.NewReader(bytes.NewReader(whole), int64(len(whole)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var buf bytes.Buffer
-		w := zip.NewWriter(&buf)
-		for _, f := range r.File {
-			if change != nil && change(w, f) {
-				continue
-			}
-			if err := w.Copy(f); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if more != nil {
-			more(w)
-		}
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return buf.Bytes()
-	}
 	r, err := zip.NewReader(bytes.NewReader(whole), int64(len(whole)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	top, _, _ := strings.Cut(r.File[0].Name, "/")
+	rezip := func(t *testing.T, change func(w *zip.Writer, f *zip.File) bool, more func(w *zip.Writer)) []byte {
+		t.Helper()
+		return rewriteZip(t, whole, change, more)
+	}
 	add := func(name string, mode fs.FileMode, content string) func(w *zip.Writer) {
-		return func(w *zip.Writer) {
-			h := &zip.FileHeader{Name: name, Method: zip.Deflate}
-			h.SetMode(mode)
-			f, err := w.CreateHeader(h)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if _, err := f.Write([]byte(content)); err != nil {
-				t.Error(err)
-			}
-		}
+		return func(w *zip.Writer) { addToZip(t, w, name, mode, content) }
 	}
 	tests := map[string]struct {
 		archive []byte
@@ -139,6 +108,45 @@ func TestVerifyHostileArchives(t *testing.T) {
 				t.Errorf("problems %v do not name %s", r.Problems, tt.file)
 			}
 		})
+	}
+}
+
+// rewriteZip copies an archive. change may write another file in place of one; more is added at the end.
+func rewriteZip(t *testing.T, whole []byte, change func(w *zip.Writer, f *zip.File) bool, more func(w *zip.Writer)) []byte {
+	t.Helper()
+	r, err := zip.NewReader(bytes.NewReader(whole), int64(len(whole)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var buf bytes.Buffer
+	w := zip.NewWriter(&buf)
+	for _, f := range r.File {
+		if change != nil && change(w, f) {
+			continue
+		}
+		if err := w.Copy(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if more != nil {
+		more(w)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+func addToZip(t *testing.T, w *zip.Writer, name string, mode fs.FileMode, content string) {
+	t.Helper()
+	h := &zip.FileHeader{Name: name, Method: zip.Deflate}
+	h.SetMode(mode)
+	f, err := w.CreateHeader(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write([]byte(content)); err != nil {
+		t.Fatal(err)
 	}
 }
 

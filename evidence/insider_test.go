@@ -2,6 +2,7 @@ package evidence_test
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,51 +18,89 @@ import (
 func TestVerifyNoticesWhatTheKeyHolderChanged(t *testing.T) {
 	t.Parallel()
 	whole := writePack(t, 0)
-	replace := func(file, old, now string) func(t *testing.T, dir string) {
-		return func(t *testing.T, dir string) {
-			t.Helper()
-			path := filepath.Join(dir, filepath.FromSlash(file))
-			b, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
+	tests := changedDecisions()
+	maps.Copy(tests, changedRest())
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := copyTree(t, whole)
+			tt.change(t, dir)
+			resign(t, dir, 1, func(*evidence.Manifest) {})
+			r := fullVerify(t, dir, fixtureSigner(t, 1).Fingerprint())
+			if r.Intact {
+				t.Fatal("the change went unnoticed")
 			}
-			re := regexp.MustCompile(old)
-			at := re.FindSubmatchIndex(b)
-			if at == nil {
-				t.Fatalf("%s has no %s", file, old)
+			for _, p := range r.Problems {
+				if p.File == tt.file {
+					return
+				}
 			}
-			changed := append([]byte(nil), b[:at[0]]...)
-			changed = re.Expand(changed, []byte(now), b, at)
-			write(t, path, append(changed, b[at[1]:]...))
+			t.Errorf("problems %v do not name %s", r.Problems, tt.file)
+		})
+	}
+}
+
+// tamper is a change to a pack, and the file that verification must name.
+type tamper struct {
+	change func(t *testing.T, dir string)
+	file   string
+}
+
+// replace changes the first match of a pattern in a file.
+func replace(file, old, now string) func(t *testing.T, dir string) {
+	return func(t *testing.T, dir string) {
+		t.Helper()
+		path := filepath.Join(dir, filepath.FromSlash(file))
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		re := regexp.MustCompile(old)
+		at := re.FindSubmatchIndex(b)
+		if at == nil {
+			t.Fatalf("%s has no %s", file, old)
+		}
+		changed := append([]byte(nil), b[:at[0]]...)
+		changed = re.Expand(changed, []byte(now), b, at)
+		write(t, path, append(changed, b[at[1]:]...))
+	}
+}
+
+// both makes several changes.
+func both(changes ...func(*testing.T, string)) func(*testing.T, string) {
+	return func(t *testing.T, dir string) {
+		t.Helper()
+		for _, c := range changes {
+			c(t, dir)
 		}
 	}
-	both := func(changes ...func(*testing.T, string)) func(*testing.T, string) {
-		return func(t *testing.T, dir string) {
-			t.Helper()
-			for _, c := range changes {
-				c(t, dir)
-			}
-		}
+}
+
+const bucket = `bucket-0014`
+
+// changedDecisions are changes to what was decided.
+func changedDecisions() map[string]tamper {
+	return map[string]tamper{
+		"outcome":           {replace("decisions.ndjson", `("name":"`+bucket+`".*?"outcome":)"fail"`, `${1}"pass"`), "decisions.ndjson"},
+		"outcome of a pass": {replace("decisions.ndjson", `"outcome":"pass"`, `"outcome":"excluded"`), "run.json"},
+		"unknown outcome":   {replace("decisions.ndjson", `"outcome":"pass"`, `"outcome":"fine"`), "decisions.ndjson"},
+		"violation":         {replace("decisions.ndjson", `"message":"bucket`, `"message":"a bucket`), "populations/STO-001.csv"},
+		"observed value":    {replace("decisions.ndjson", `"observed":true`, `"observed":1`), "manifest.json"},
+		"reason":            {replace("decisions.ndjson", `"code":"gap"`, `"code":"error"`), "populations/STO-001.csv"},
+		"owner":             {replace("decisions.ndjson", `"owner":"payments"`, `"owner":"nobody"`), "decisions.ndjson"},
+		"decision id":       {replace("decisions.ndjson", `"id":"[0-9a-f]`, `"id":"x`), "decisions.ndjson"},
+		"input digest":      {replace("decisions.ndjson", `"input_digest":"....`, `"input_digest":"0000`), "decisions.ndjson"},
+		"as of":             {replace("decisions.ndjson", `"as_of":"2026`, `"as_of":"2025`), "decisions.ndjson"},
+		"a line dropped":    {replace("decisions.ndjson", `\A[^\n]*\n`, ``), "decisions.ndjson"},
+		"a line twice":      {replace("decisions.ndjson", `\A([^\n]*\n)`, `$1$1`), "decisions.ndjson"},
+		"a line too many":   {replace("decisions.ndjson", `([^\n]*\n)\z`, `$1$1`), "decisions.ndjson"},
+		"white space":       {replace("decisions.ndjson", `,"control"`, `, "control"`), "decisions.ndjson"},
 	}
-	const bucket = `bucket-0014`
-	tests := map[string]struct {
-		change func(t *testing.T, dir string)
-		file   string
-	}{
-		"outcome":             {replace("decisions.ndjson", `("name":"`+bucket+`".*?"outcome":)"fail"`, `${1}"pass"`), "decisions.ndjson"},
-		"outcome of a pass":   {replace("decisions.ndjson", `"outcome":"pass"`, `"outcome":"excluded"`), "run.json"},
-		"unknown outcome":     {replace("decisions.ndjson", `"outcome":"pass"`, `"outcome":"fine"`), "decisions.ndjson"},
-		"violation":           {replace("decisions.ndjson", `"message":"bucket`, `"message":"a bucket`), "populations/STO-001.csv"},
-		"observed value":      {replace("decisions.ndjson", `"observed":true`, `"observed":1`), "manifest.json"},
-		"reason":              {replace("decisions.ndjson", `"code":"gap"`, `"code":"error"`), "populations/STO-001.csv"},
-		"owner":               {replace("decisions.ndjson", `"owner":"payments"`, `"owner":"nobody"`), "decisions.ndjson"},
-		"decision id":         {replace("decisions.ndjson", `"id":"[0-9a-f]`, `"id":"x`), "decisions.ndjson"},
-		"input digest":        {replace("decisions.ndjson", `"input_digest":"....`, `"input_digest":"0000`), "decisions.ndjson"},
-		"as of":               {replace("decisions.ndjson", `"as_of":"2026`, `"as_of":"2025`), "decisions.ndjson"},
-		"a line dropped":      {replace("decisions.ndjson", `\A[^\n]*\n`, ``), "decisions.ndjson"},
-		"a line twice":        {replace("decisions.ndjson", `\A([^\n]*\n)`, `$1$1`), "decisions.ndjson"},
-		"a line too many":     {replace("decisions.ndjson", `([^\n]*\n)\z`, `$1$1`), "decisions.ndjson"},
-		"white space":         {replace("decisions.ndjson", `,"control"`, `, "control"`), "decisions.ndjson"},
+}
+
+// changedRest are changes to all else.
+func changedRest() map[string]tamper {
+	return map[string]tamper{
 		"population row":      {replace("populations/STO-001.csv", bucket+`([^\n]*),fail,`, bucket+`$1,pass,`), "populations/STO-001.csv"},
 		"population cut":      {replace("populations/STO-001.csv", `[^\n]*\n\z`, ``), "populations/STO-001.csv"},
 		"document":            {replace("snapshots/aws_111122223333_eu-west-1.ndjson", `"public":true`, `"public":null`), "snapshots/aws_111122223333_eu-west-1.ndjson"},
@@ -92,24 +131,6 @@ func TestVerifyNoticesWhatTheKeyHolderChanged(t *testing.T) {
 		"violation and its row": {both(
 			replace("decisions.ndjson", `("name":"`+bucket+`".*?"message":)"bucket`, `${1}"a bucket`),
 			replace("populations/STO-001.csv", `(`+bucket+`.*)bucket <is>`, `${1}a bucket <is>`)), "manifest.json"},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dir := copyTree(t, whole)
-			tt.change(t, dir)
-			resign(t, dir, 1, func(*evidence.Manifest) {})
-			r := fullVerify(t, dir, fixtureSigner(t, 1).Fingerprint())
-			if r.Intact {
-				t.Fatal("the change went unnoticed")
-			}
-			for _, p := range r.Problems {
-				if p.File == tt.file {
-					return
-				}
-			}
-			t.Errorf("problems %v do not name %s", r.Problems, tt.file)
-		})
 	}
 }
 

@@ -329,7 +329,7 @@ func (r *repeated) Read(p []byte) (int, error) {
 
 func TestVaultMemoryIsBounded(t *testing.T) { // not parallel: it measures
 	v, _ := newVault(t)
-	const size, bound = 192 << 20, 64 << 20
+	const size, bound = 96 << 20, 48 << 20
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	digest, err := v.Put(t.Context(), &repeated{size})

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -70,7 +71,7 @@ func TestVerifyKeys(t *testing.T) {
 // Every bit of the envelope counts.
 func TestVerifyNoticesEveryBitOfTheEnvelope(t *testing.T) {
 	t.Parallel()
-	manifest := manifestOf(t, writePack(t, 0), func(m *evidence.Manifest) { m.Files = m.Files[:12] })
+	manifest := manifestOf(t, writePack(t, 0), func(m *evidence.Manifest) { m.Files = m.Files[:4] })
 	signer := fixtureSigner(t, 1)
 	envelope, err := evidence.Seal(t.Context(), signer, manifest)
 	if err != nil {
@@ -101,6 +102,9 @@ func TestVerifyNamesTheFileThatChanged(t *testing.T) {
 	dir := copyTree(t, writePack(t, 0))
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for _, name := range tree(t, dir) {
+		if strings.HasPrefix(name, "replay/") && !strings.HasPrefix(name, "replay/0") {
+			continue // more of the same
+		}
 		path := filepath.Join(dir, filepath.FromSlash(name))
 		content, err := os.ReadFile(path)
 		if err != nil {
@@ -136,10 +140,29 @@ func TestVerifyNamesTheFileThatChanged(t *testing.T) {
 func TestVerifyStructure(t *testing.T) {
 	t.Parallel()
 	whole := writePack(t, 0)
-	tests := map[string]struct {
-		damage func(t *testing.T, dir string) error
-		file   string
-	}{
+	tests := changedNames()
+	maps.Copy(tests, changedKinds())
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := copyTree(t, whole)
+			if err := tt.damage(t, dir); err != nil {
+				t.Fatal(err)
+			}
+			mustName(t, dir, tt.file)
+		})
+	}
+}
+
+// damage is something done to the files of a pack, and the file that verification must name.
+type damage struct {
+	damage func(t *testing.T, dir string) error
+	file   string
+}
+
+// changedNames are files too many, too few and renamed.
+func changedNames() map[string]damage {
+	return map[string]damage{
 		"file added": {func(_ *testing.T, dir string) error {
 			return os.WriteFile(filepath.Join(dir, "controls", "X.json"), nil, 0o600)
 		}, "controls/X.json"},
@@ -163,6 +186,12 @@ func TestVerifyStructure(t *testing.T) {
 			}
 			return os.Rename(a+"x", b)
 		}, "populations/STO-001.csv"},
+	}
+}
+
+// changedKinds are files that are no plain files any more, and broken signatures.
+func changedKinds() map[string]damage {
+	return map[string]damage{
 		"file made a link to its own content": {func(t *testing.T, dir string) error {
 			kept := filepath.Join(t.TempDir(), "kept")
 			if err := os.Rename(filepath.Join(dir, "README.txt"), kept); err != nil {
@@ -199,16 +228,6 @@ func TestVerifyStructure(t *testing.T) {
 			}
 			return makePipe(filepath.Join(dir, "manifest.json"))
 		}, "manifest.json"},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dir := copyTree(t, whole)
-			if err := tt.damage(t, dir); err != nil {
-				t.Fatal(err)
-			}
-			mustName(t, dir, tt.file)
-		})
 	}
 }
 
