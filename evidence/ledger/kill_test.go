@@ -30,6 +30,7 @@ func TestRecordUntilKilled(t *testing.T) {
 		return
 	}
 	l := open(t, path)
+	fmt.Println("ready")
 	for i := 0; ; i++ {
 		rec := audittest.Ran(t, fmt.Sprint(os.Getpid(), " ", i), failures()...)
 		fmt.Println("recorded", record(t, l, rec).ID)
@@ -101,10 +102,12 @@ func recordUntilKilled(t *testing.T, path string) (saved []string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(time.Duration(rand.IntN(150))*time.Millisecond, func() { _ = cmd.Process.Kill() })
-	defer timer.Stop()
 	sc := bufio.NewScanner(out)
 	for sc.Scan() {
+		if sc.Text() == "ready" {
+			defer time.AfterFunc(time.Duration(rand.IntN(150))*time.Millisecond, func() { _ = cmd.Process.Kill() }).Stop()
+			continue
+		}
 		var id string
 		if _, err := fmt.Sscanf(sc.Text(), "recorded %s", &id); err != nil {
 			t.Errorf("the process says %q", sc.Text())
