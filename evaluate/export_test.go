@@ -97,3 +97,27 @@ func (e *Engine) DecideAlone(ctx context.Context, control string, line []byte, g
 	}
 	return audit.Decision{}, cmp.Or(err, errors.New("control does not apply"))
 }
+
+// Declares lists the estate kinds that resources of a type declare.
+func (e *Engine) Declares(ctx context.Context, source, typ string) ([]string, error) {
+	return e.library(e.lib.Catalog.Controls).declares(ctx, source, typ)
+}
+
+// AnythingReads tells whether a control or an estate rule reads at or below a pointer.
+func (e *Engine) AnythingReads(ctx context.Context, source, typ, pointer string) (bool, error) {
+	p, err := e.library(e.lib.Catalog.Controls).program(ctx, kind{source, typ})
+	if err != nil {
+		return false, err
+	}
+	for _, r := range p.reads {
+		if len(r.all().Touched([]string{pointer})) > 0 {
+			return true, nil
+		}
+	}
+	for _, r := range p.kinds {
+		if len(r.Touched([]string{pointer})) > 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 
 	"github.com/google/go-cmp/cmp"
@@ -32,7 +33,8 @@ type fixture struct {
 func TestFixtures(t *testing.T) {
 	t.Parallel()
 	lib := embedded(t)
-	e, root, n := engine(t, lib), filepath.Join("..", "policies", "testdata", "fixtures"), 0
+	compiler := compile(t, lib)
+	e, root, n := embeddedEngine(t), filepath.Join("..", "policies", "testdata", "fixtures"), 0
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -76,8 +78,7 @@ func TestFixtures(t *testing.T) {
 			}
 			c, _ := lib.Catalog.Control(id)
 			if got.Outcome != audit.NotEvaluated {
-				ref := newReferee(t, lib, nil)
-				ref.store = inmem.NewFromObject(plainData(t, lib.Parameters(), f))
+				ref := &referee{lib: lib, compiler: compiler, queries: map[string]rego.PreparedEvalQuery{}, store: inmem.NewFromObject(plainData(t, lib.Parameters(), f))}
 				if outcome, found, err := ref.decide(t, c, r); err != nil || outcome != got.Outcome || found != renderViolations(t, got.Violations) {
 					t.Errorf("specialised: %s %s; plainly: %s %s, %v", got.Outcome, renderViolations(t, got.Violations), outcome, found, err)
 				}

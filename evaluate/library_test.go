@@ -2,12 +2,31 @@ package evaluate_test
 
 import (
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/evaluate"
 	"github.com/crosscheck-dev/crosscheck/policies"
 )
+
+// shared is the embedded library and its engine: preparing it is most of the work of a test.
+var shared = sync.OnceValues(func() (*evaluate.Engine, error) {
+	lib, err := policies.Load(policies.Embedded(), nil)
+	if err != nil {
+		return nil, err
+	}
+	return evaluate.New(evaluate.Config{Library: lib, Workers: 2})
+})
+
+func embeddedEngine(t testing.TB) *evaluate.Engine {
+	t.Helper()
+	e, err := shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
 
 func embedded(t testing.TB) *policies.Library {
 	t.Helper()
@@ -22,7 +41,7 @@ func embedded(t testing.TB) *policies.Library {
 // what is known, and reads nothing of another source (traps 2 and 5).
 func TestLibraryIsSpecialised(t *testing.T) {
 	t.Parallel()
-	e := engine(t, embedded(t))
+	e := embeddedEngine(t)
 	if err := e.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -29,12 +29,19 @@ type referee struct {
 	queries  map[string]rego.PreparedEvalQuery
 }
 
+// compile compiles a library as it is written.
+func compile(t testing.TB, lib *policies.Library) *ast.Compiler {
+	t.Helper()
+	c := ast.NewCompiler()
+	if c.Compile(lib.Modules()); c.Failed() {
+		t.Fatal(c.Errors)
+	}
+	return c
+}
+
 func newReferee(t testing.TB, lib *policies.Library, docs []audit.Resource) *referee {
 	t.Helper()
-	r := &referee{lib: lib, compiler: ast.NewCompiler(), queries: map[string]rego.PreparedEvalQuery{}}
-	if r.compiler.Compile(lib.Modules()); r.compiler.Failed() {
-		t.Fatal(r.compiler.Errors)
-	}
+	r := &referee{lib: lib, compiler: compile(t, lib), queries: map[string]rego.PreparedEvalQuery{}}
 	data := map[string]any{"parameters": lib.Parameters(), "run": map[string]any{"as_of": audit.Stamp(audittest.Moment)}}
 	r.store = inmem.NewFromObject(data)
 	estate := map[string]any{}
