@@ -318,9 +318,15 @@ func fixtureSigner(t testing.TB, seed byte) *evidence.Signer {
 // writePack writes the fixture's pack and returns its directory.
 func writePack(t testing.TB, more int) string {
 	t.Helper()
+	return writePackBy(t, more, fixtureDecider{fixtureCatalog()})
+}
+
+// writePackBy writes a pack with decisions that d replays; none without it.
+func writePackBy(t testing.TB, more int, d audit.Decider) string {
+	t.Helper()
 	dir := ""
 	p, err := evidence.NewPack(evidence.PackConfig{
-		Dir: filepath.Join(t.TempDir(), "packs"), Signer: fixtureSigner(t, 1), ToolVersion: "v0.1.0", Decider: fixtureDecider{fixtureCatalog()},
+		Dir: filepath.Join(t.TempDir(), "packs"), Signer: fixtureSigner(t, 1), ToolVersion: "v0.1.0", Decider: d,
 		Exceptions: parseExceptions, PreviousPack: func(context.Context, string) (string, error) { return "", nil },
 		OnPack: func(_ context.Context, _, _, d string) error { dir = d; return nil },
 	})
