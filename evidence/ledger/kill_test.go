@@ -49,9 +49,12 @@ func failures() []audit.Verdict {
 func TestKill(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger.db")
+	begin := time.Now()
+	record(t, open(t, filepath.Join(t.TempDir(), "pace.db")), audittest.Ran(t, "pace", failures()...))
+	pace := time.Since(begin)
 	saved := map[string]bool{}
 	for range 50 {
-		for _, id := range recordUntilKilled(t, path) {
+		for _, id := range recordUntilKilled(t, path, time.Duration(rand.Int64N(int64(3*pace)))) {
 			saved[id] = true
 		}
 	}
@@ -90,8 +93,9 @@ func TestKill(t *testing.T) {
 	t.Logf("%d runs, %d attempts", len(runs), len(attempts))
 }
 
-// recordUntilKilled returns the runs that the process said it had recorded.
-func recordUntilKilled(t *testing.T, path string) (saved []string) {
+// recordUntilKilled returns the runs that the process said it had recorded. It
+// is killed a while after it began.
+func recordUntilKilled(t *testing.T, path string, after time.Duration) (saved []string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRecordUntilKilled$")
 	cmd.Env = append(os.Environ(), killed+"="+path)
@@ -105,7 +109,7 @@ func recordUntilKilled(t *testing.T, path string) (saved []string) {
 	sc := bufio.NewScanner(out)
 	for sc.Scan() {
 		if sc.Text() == "ready" {
-			defer time.AfterFunc(time.Duration(rand.IntN(150))*time.Millisecond, func() { _ = cmd.Process.Kill() }).Stop()
+			defer time.AfterFunc(after, func() { _ = cmd.Process.Kill() }).Stop()
 			continue
 		}
 		var id string
