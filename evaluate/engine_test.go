@@ -181,6 +181,16 @@ images := [c.image | some c in _spec.containers]
 names := [name | some c in array.concat(object.get(_spec, "containers", []), object.get(_spec, "initContainers", [])); c.securityContext.privileged == true; name := c.name]
 owned := count(object.get(input.data.metadata, "ownerReferences", [])) > 0
 `,
+		"lib/keys.rego": `package lib.keyed
+
+listed := [input.data[k] | some k in ["a", "b"]]
+mapped := {v: input.data[k] | some k, v in {"c": "x", "d": "y"}}
+asked := input.data.e[input.data.key]
+`,
+		"controls/a/keys.rego": control("KEY-001", "controls.a.keys", `"kubernetes/v1/Service"`, `import data.lib.keyed
+
+violation contains {"message": "x", "observed": keyed.listed, "expected": keyed.mapped, "path": "/data"} if keyed.asked
+`),
 		"controls/a/images.rego": control("IMG-001", "controls.a.images", `"kubernetes/v1/Pod", "kubernetes/apps/v1/Deployment"`, `import data.lib.pod
 
 violation contains {"message": image, "observed": image, "expected": "", "path": "/data"} if {
@@ -199,6 +209,8 @@ violation contains {"message": name, "observed": data.run.as_of, "expected": "",
 	})
 	e := engine(t, lib)
 	tests := map[string]struct{ control, typ, want string }{
+		"keys spelt out": {"KEY-001", "v1/Service", `{"input":[{"pointer":"/data/a","whole":true},{"pointer":"/data/b","whole":true},` +
+			`{"pointer":"/data/c","whole":true},{"pointer":"/data/d","whole":true},{"pointer":"/data/e/*","whole":true},{"pointer":"/data/key","whole":true}],"estate":null,"time":false}`},
 		"comprehension": {"IMG-001", "v1/Pod", `{"input":[{"pointer":"/data/spec/containers/*/image","whole":true}],"estate":null,"time":false}`},
 		"another type":  {"IMG-001", "apps/v1/Deployment", `{"input":[{"pointer":"/data/spec/template/spec/containers/*/image","whole":true}],"estate":null,"time":false}`},
 		"concat and applies": {"PRV-001", "v1/Pod", `{"input":[{"pointer":"/data/metadata/ownerReferences/*","whole":false},` +

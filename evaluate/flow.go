@@ -70,41 +70,6 @@ func (p *plan) reads(rule string, skip ...string) Reads {
 	return set.reads()
 }
 
-// value is where a local may come from: places in the input or data document,
-// and, for what a rule built itself, the values of its elements.
-type value struct {
-	places []string // "input" or "data" and a JSON pointer
-	elems  *value
-}
-
-func (v value) join(o value) value {
-	out := value{places: slices.Clone(v.places)}
-	for _, p := range o.places {
-		if !slices.Contains(out.places, p) {
-			out.places = append(out.places, p)
-		}
-	}
-	slices.Sort(out.places)
-	switch {
-	case v.elems == nil:
-		out.elems = o.elems
-	case o.elems == nil:
-		out.elems = v.elems
-	default:
-		e := v.elems.join(*o.elems)
-		out.elems = &e
-	}
-	return out
-}
-
-func (v value) String() string {
-	s := strings.Join(v.places, " ")
-	if v.elems != nil {
-		s += "[" + v.elems.String() + "]"
-	}
-	return s
-}
-
 // analysis runs functions abstractly, each once for each combination of arguments.
 type analysis struct {
 	plan *plan
@@ -127,7 +92,7 @@ func (a *analysis) call(f *ir.Func, args []value) value {
 	if v, ok := a.memo[key]; ok {
 		return v
 	}
-	a.memo[key] = value{} // Rego has no recursion; a plan that had would stop here
+	a.memo[key] = anything // Rego has no recursion; a plan that had would stop here
 	fr := &frame{analysis: a, env: map[ir.Local]value{}}
 	for i, p := range f.Params {
 		if i < len(args) {
@@ -176,7 +141,10 @@ func (f *frame) operand(o ir.Operand) value {
 	case *ir.Local:
 		return f.env[*v]
 	}
-	return value{}
+	if text, ok := f.literal(o); ok {
+		return value{strings: []string{text}}
+	}
+	return anything
 }
 
 // literal is the string an operand stands for, if it is known.
@@ -202,8 +170,8 @@ func (f *frame) stmt(s ir.Stmt) {
 			f.nested(b)
 		}
 	case *ir.ScanStmt:
-		f.assign(s.Key, value{})
-		f.assign(s.Value, f.dot(f.env[s.Source], "*"))
+		f.assign(s.Key, f.keysOf(f.env[s.Source]))
+		f.assign(s.Value, f.dot(f.env[s.Source]))
 		f.nested(s.Block)
 	case *ir.NotStmt:
 		f.nested(s.Block)
@@ -215,14 +183,9 @@ func (f *frame) stmt(s ir.Stmt) {
 	case *ir.ResultSetAddStmt:
 		f.escape(f.env[s.Value])
 	case *ir.DotStmt:
-		key, ok := f.literal(s.Key)
-		if !ok {
-			key = "*"
-			f.escape(f.operand(s.Key))
-		}
-		f.assign(s.Target, f.dotKey(f.operand(s.Source), key, ok))
+		f.assign(s.Target, f.dotValue(f.operand(s.Source), f.operand(s.Key)))
 	case *ir.ResetLocalStmt:
-		f.env[s.Target] = value{}
+		f.env[s.Target] = value{} // nothing yet
 	default:
 		f.build(s)
 	}
@@ -242,36 +205,38 @@ func (f *frame) build(s ir.Stmt) {
 		f.escape(f.operand(s.A))
 		f.escape(f.operand(s.B))
 	case *ir.ArrayAppendStmt:
-		f.collect(s.Array, f.operand(s.Value))
+		f.collect(s.Array, anything, f.operand(s.Value))
 	case *ir.ObjectInsertStmt:
 		f.escape(f.operand(s.Key))
-		f.collect(s.Object, f.operand(s.Value))
+		f.collect(s.Object, f.operand(s.Key), f.operand(s.Value))
 	case *ir.ObjectInsertOnceStmt:
 		f.escape(f.operand(s.Key))
 		f.escape(f.operand(s.Value))
+		f.collect(s.Object, f.operand(s.Key), f.operand(s.Value))
 	case *ir.ObjectMergeStmt:
 		f.escape(f.env[s.A])
 		f.escape(f.env[s.B])
-		f.assign(s.Target, value{})
+		f.assign(s.Target, anything)
 	case *ir.SetAddStmt: // a set compares its elements, all of each
 		f.escape(f.operand(s.Value))
+		f.collect(s.Set, f.operand(s.Value), f.operand(s.Value))
 	case *ir.LenStmt:
-		f.dot(f.operand(s.Source), "*")
-		f.assign(s.Target, value{})
+		f.dot(f.operand(s.Source))
+		f.assign(s.Target, anything)
 	case *ir.AssignIntStmt:
-		f.assign(s.Target, value{})
+		f.assign(s.Target, anything)
 	case *ir.MakeNullStmt:
-		f.assign(s.Target, value{})
+		f.assign(s.Target, anything)
 	case *ir.MakeNumberIntStmt:
-		f.assign(s.Target, value{})
+		f.assign(s.Target, anything)
 	case *ir.MakeNumberRefStmt:
-		f.assign(s.Target, value{})
+		f.assign(s.Target, anything)
 	case *ir.MakeArrayStmt:
-		f.assign(s.Target, value{})
+		f.assign(s.Target, value{}) // what it holds is noted as it comes
 	case *ir.MakeObjectStmt:
-		f.assign(s.Target, value{})
+		f.assign(s.Target, value{}) // what it holds is noted as it comes
 	case *ir.MakeSetStmt:
-		f.assign(s.Target, value{})
+		f.assign(s.Target, value{}) // what it holds is noted as it comes
 	case *ir.IsArrayStmt, *ir.IsObjectStmt, *ir.IsSetStmt, *ir.IsDefinedStmt, *ir.IsUndefinedStmt, *ir.BreakStmt, *ir.NopStmt:
 		// presence was noted when the value was taken
 	default: // a statement of a later OPA: it may read anything
@@ -279,9 +244,9 @@ func (f *frame) build(s ir.Stmt) {
 	}
 }
 
-// collect notes that a container may hold a value.
-func (f *frame) collect(container ir.Local, v value) {
-	f.weak(container, value{elems: &v})
+// collect notes that a container may hold a value under a key.
+func (f *frame) collect(container ir.Local, key, v value) {
+	f.weak(container, value{elems: &v, keys: &key})
 }
 
 func (f *frame) callStmt(s *ir.CallStmt) value {
@@ -290,46 +255,73 @@ func (f *frame) callStmt(s *ir.CallStmt) value {
 		args[i] = f.operand(o)
 	}
 	if f.skip[s.Func] {
-		return value{}
+		return anything
 	}
 	if fn := f.plan.funcs[s.Func]; fn != nil {
 		return f.call(fn, args)
 	}
 	switch s.Func {
 	case ast.ObjectGet.Name:
-		if key, ok := f.literal(s.Args[1]); ok {
-			return f.dotKey(args[0], key, true).join(args[2])
+		if keys, ok := args[1].literals(); ok {
+			return f.dotKeys(args[0], keys).join(args[2])
 		}
 	case ast.ArrayConcat.Name:
-		e := f.dot(args[0], "*").join(f.dot(args[1], "*"))
-		return value{elems: &e}
+		e, k := f.dot(args[0]).join(f.dot(args[1])), anything
+		return value{elems: &e, keys: &k}
 	case ast.Count.Name:
-		f.dot(args[0], "*")
-		return value{}
+		f.dot(args[0])
+		return anything
 	}
 	for _, a := range args {
 		f.escape(a)
 	}
-	return value{}
+	return anything
 }
 
-// dot takes a step down: it notes that something is looked for there.
-func (a *analysis) dot(v value, key string) value { return a.dotKey(v, key, false) }
+// keysOf is what the keys of a value may be.
+func (a *analysis) keysOf(v value) value {
+	if len(v.places) > 0 || v.other || v.keys == nil {
+		return anything
+	}
+	return *v.keys
+}
 
-func (a *analysis) dotKey(v value, key string, literal bool) value {
+// dotValue takes a step down by a key, known or not.
+func (a *analysis) dotValue(v, key value) value {
+	if keys, ok := key.literals(); ok {
+		return a.dotKeys(v, keys)
+	}
+	a.escape(key)
+	return a.dot(v)
+}
+
+// dot takes a step down to any of the elements: it notes that something is looked for there.
+func (a *analysis) dot(v value) value { return a.step(v, []string{"*"}) }
+
+// dotKeys takes a step down by one of some keys.
+func (a *analysis) dotKeys(v value, keys []string) value {
+	steps := make([]string, len(keys))
+	for i, k := range keys {
+		steps[i] = audit.EscapePointer(k)
+	}
+	return a.step(v, steps)
+}
+
+func (a *analysis) step(v value, steps []string) value {
 	var out value
 	for _, p := range v.places {
-		next := p + "/*"
-		if literal {
-			next = p + "/" + audit.EscapePointer(key)
-		}
-		if a.note(next, false) {
-			out.places = append(out.places, next)
+		for _, s := range steps {
+			if next := p + "/" + s; a.note(next, false) {
+				out.places = union(out.places, []string{next})
+			} else {
+				out.other = true
+			}
 		}
 	}
 	if v.elems != nil {
 		out = out.join(*v.elems)
 	}
+	out.other = out.other || v.other
 	return out
 }
 

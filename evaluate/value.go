@@ -1,0 +1,71 @@
+package evaluate
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// value is what a local may hold: something at a place of the input or data
+// document, a string that the library spells out, a collection that a rule built
+// itself, or anything else. The zero value is nothing at all.
+type value struct {
+	places  []string // "input" or "data" and a JSON pointer
+	strings []string
+	elems   *value // of a collection: what its elements may be
+	keys    *value // of a collection: what its keys may be
+	other   bool
+}
+
+// anything is a value that neither comes from a document nor is spelt out.
+var anything = value{other: true}
+
+func (v value) join(o value) value {
+	return value{
+		places: union(v.places, o.places), strings: union(v.strings, o.strings),
+		elems: joinOf(v.elems, o.elems), keys: joinOf(v.keys, o.keys), other: v.other || o.other,
+	}
+}
+
+func joinOf(a, b *value) *value {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	v := a.join(*b)
+	return &v
+}
+
+func union(a, b []string) []string {
+	if len(b) == 0 {
+		return a
+	}
+	out := slices.Concat(a, b)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// literals are the strings that the value must be one of, if that is known.
+func (v value) literals() ([]string, bool) {
+	return v.strings, len(v.strings) > 0 && len(v.places) == 0 && v.elems == nil && v.keys == nil && !v.other
+}
+
+// String names the value: equal values have equal names.
+func (v value) String() string {
+	s := strings.Join(v.places, " ")
+	for _, l := range v.strings {
+		s += " " + strconv.Quote(l)
+	}
+	if v.elems != nil {
+		s += "[" + v.elems.String() + "]"
+	}
+	if v.keys != nil {
+		s += "{" + v.keys.String() + "}"
+	}
+	if v.other {
+		s += "?"
+	}
+	return s
+}
