@@ -1,6 +1,8 @@
 # METADATA
 # title: Images are pinned and come from allowed registries
-# description: Every image is named by its digest and comes from a registry on the list.
+# description: >-
+#   Every image is named by its digest and comes from a registry on the list. Of what a controller makes,
+#   the controller's template is judged, not what was changed in the pod afterwards.
 # custom:
 #   id: WRK-002
 #   severity: medium
@@ -9,12 +11,14 @@
 #     - kubernetes/apps/v1/Deployment
 #     - kubernetes/apps/v1/DaemonSet
 #     - kubernetes/apps/v1/StatefulSet
+#     - kubernetes/apps/v1/ReplicaSet
 #     - kubernetes/batch/v1/Job
 #     - kubernetes/batch/v1/CronJob
 #   why: >-
 #     A tag is a promise that whoever can push may break. A digest names one image for good, and a known
 #     registry is one that somebody answers for.
-#   excludes: Another object controls this one and makes it from its template; that object is judged instead.
+#   excludes: >-
+#     Another object controls this one and makes it from its template. It was found, and is judged instead.
 #   parameters:
 #     registries:
 #       type: array
@@ -33,7 +37,7 @@ import data.lib.workload.pod
 
 default applies := false
 
-applies if pod.controller == "none"
+applies if count(pod.controllers) == 0
 
 violation contains {
 	"message": sprintf("image %s is not pinned by a digest", [found.image]),

@@ -34,8 +34,19 @@ test_a_short_name_fails_twice if {
 	count(images.violation) == 2 with data.parameters as _parameters with input as _pod(["busybox"])
 }
 
+_owned := json.patch(_pod([]), [
+	{"op": "add", "path": "/origin", "value": "kubernetes/a"},
+	{"op": "add", "path": "/data/metadata/namespace", "value": "ns"},
+	{"op": "add", "path": "/data/metadata/ownerReferences", "value": [{"apiVersion": "batch/v1", "kind": "Job", "name": "j", "controller": true}]},
+])
+
 test_owned_is_excluded if {
-	not images.applies with data.parameters as _parameters with input as json.patch(_pod([]), [{"op": "add", "path": "/data/metadata/ownerReferences", "value": [{"kind": "Job", "name": "j", "controller": true}]}])
+	found := {"kubernetes": {"controller": {"kubernetes/a|ns/Job/j": [{"id": "x", "origin": "kubernetes/a", "value": {"name": "j"}}]}}}
+	not images.applies with data.parameters as _parameters with input as _owned with data.estate as found
+}
+
+test_owned_by_what_is_gone_is_judged if {
+	images.applies with data.parameters as _parameters with input as _owned with data.estate as {}
 }
 
 test_unread_is_undefined if {

@@ -30,21 +30,44 @@ test_shared_namespaces_fail if {
 	}
 }
 
-_owned := {"source": "kubernetes", "type": "v1/Pod", "data": {
-	"metadata": {"name": "a", "ownerReferences": [{"kind": "Node", "name": "n"}, {"kind": "ReplicaSet", "name": "a-1", "controller": true}]},
+_owned(owner) := {"source": "kubernetes", "type": "v1/Pod", "origin": "kubernetes/a", "data": {
+	"metadata": {"name": "a", "namespace": "ns", "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "n"}, owner]},
 	"spec": _spec,
 }}
 
+_replica_set := {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "a-1", "controller": true}
+
+_with(key) := {"kubernetes": {"controller": {key: [{"id": "x", "origin": "kubernetes/a", "value": {"name": "a-1"}}]}}}
+
 test_owned_is_excluded if {
-	not isolation.applies with input as _owned
-	pod.controller == "ReplicaSet/a-1" with input as _owned
+	found := _with("kubernetes/a|ns/ReplicaSet/a-1")
+	not isolation.applies with input as _owned(_replica_set) with data.estate as found
+	pod.controllers == ["ReplicaSet/a-1"] with input as _owned(_replica_set) with data.estate as found
+}
+
+test_owned_without_a_namespace_is_excluded if {
+	doc := json.patch(_owned(_replica_set), [{"op": "remove", "path": "/data/metadata/namespace"}])
+	not isolation.applies with input as doc with data.estate as _with("kubernetes/a|/ReplicaSet/a-1")
+}
+
+test_owned_by_what_is_gone_is_judged if {
+	every key in ["kubernetes/a|ns/ReplicaSet/a-2", "kubernetes/a|other/ReplicaSet/a-1", "kubernetes/b|ns/ReplicaSet/a-1", "kubernetes/a|ns/Job/a-1"] {
+		isolation.applies with input as _owned(_replica_set) with data.estate as _with(key)
+	}
+}
+
+test_owned_by_another_kind_is_judged if {
+	found := _with("kubernetes/a|ns/ReplicaSet/a-1")
+	every other in [{"apiVersion": "example.org/v1"}, {"kind": "Rollout"}, {"controller": false}] {
+		isolation.applies with input as _owned(object.union(_replica_set, other)) with data.estate as found
+	}
 }
 
 test_unread_is_undefined if {
 	every doc in _documents({}) {
 		not pod.privileged with input as doc
 		not pod.host_namespaces with input as doc
-		not pod.controller with input as doc
+		not pod.controllers with input as doc
 	}
 	every doc in _documents(object.union(_spec, {"ephemeralContainers": [{"securityContext": {"privileged": true}}]})) {
 		not pod.privileged with input as doc

@@ -40,6 +40,17 @@ test_nodes if {
 	{"kind": "node", "key": "node-1", "value": {"ready": "none"}} in kubernetes.estate with input as json.patch(_node, [{"op": "remove", "path": "/data/status/conditions"}])
 }
 
+test_controllers if {
+	kubernetes.estate == {{"kind": "controller", "key": "kubernetes/a|ns/CronJob/c", "value": {"name": "c"}}} with input as {
+		"source": "kubernetes", "type": "batch/v1/CronJob", "origin": "kubernetes/a",
+		"data": {"metadata": {"name": "c", "namespace": "ns"}},
+	}
+	kubernetes.estate == {{"kind": "controller", "key": "kubernetes/a|/Deployment/d", "value": {"name": "d"}}} with input as {
+		"source": "kubernetes", "type": "apps/v1/Deployment", "origin": "kubernetes/a",
+		"data": {"metadata": {"name": "d"}},
+	}
+}
+
 test_addresses if {
 	netbox.estate == {
 		{"kind": "address", "key": "10.0.0.1", "value": {"address": "10.0.0.1/24"}},

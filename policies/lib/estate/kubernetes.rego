@@ -18,6 +18,21 @@ estate contains {"kind": "node_address", "key": keys.host(entry.address), "value
 	entry.type in {"InternalIP", "ExternalIP"}
 }
 
+# What makes pods, by namespace, kind and name.
+estate contains {"kind": "controller", "key": key, "value": {"name": input.data.metadata.name}} if {
+	input.source == "kubernetes"
+	input.type in {
+		"apps/v1/Deployment", "apps/v1/DaemonSet", "apps/v1/StatefulSet", "apps/v1/ReplicaSet",
+		"batch/v1/Job", "batch/v1/CronJob",
+	}
+	kind := split(input.type, "/")[2]
+	key := keys.controller(input.origin, _namespace, kind, input.data.metadata.name)
+}
+
+_namespace := input.data.metadata.namespace
+
+_namespace := "" if not input.data.metadata.namespace
+
 # What a node says of itself: "True", "False", "Unknown", or "none" before it has said anything.
 _ready := condition.status if {
 	input.source == "kubernetes"

@@ -28,3 +28,6 @@ in_vrf(origin, vrf, address) := sprintf("%s|%s|%s", [origin, vrf, host(address)]
 
 # A resource of a Terraform configuration, by its address within one state.
 address(origin, text) := sprintf("%s|%s", [origin, text])
+
+# What makes pods, by its namespace, kind and name within one cluster or set of manifests.
+controller(origin, namespace, kind, text) := sprintf("%s|%s/%s/%s", [origin, namespace, kind, name(text)])

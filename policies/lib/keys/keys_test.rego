@@ -13,5 +13,6 @@ test_names if {
 	keys.name(" Web-1.Example.") == "web-1.example"
 	keys.id("I-0A ") == "i-0a"
 	keys.address("terraform/prod", "aws_s3_bucket.a") == "terraform/prod|aws_s3_bucket.a"
+	keys.controller("kubernetes/a", "ns", "Job", "j") == "kubernetes/a|ns/Job/j"
 	keys.in_vrf("netbox/nh", "global", "10.0.0.1/24") == "netbox/nh|global|10.0.0.1"
 }

@@ -2,22 +2,27 @@
 # description: Pods, and what makes pods.
 package lib.workload.pod
 
-# What controls the object: kind and name of its owner, or "none" for what somebody wrote.
-controller := sprintf("%s/%s", [owner.kind, owner.name]) if {
-	_spec.containers[0].name
+import data.lib.keys
+
+# The objects that control this one and are judged in its place: kind and name of each that was found. One
+# that is gone, or of a kind that makes pods in ways of its own, does not count.
+controllers := [sprintf("%s/%s", [owner.kind, owner.name]) |
 	some owner in input.data.metadata.ownerReferences
 	owner.controller == true
-}
-
-controller := "none" if {
+	sprintf("%s/%s", [owner.apiVersion, owner.kind]) in _makers
+	data.estate.kubernetes.controller[keys.controller(input.origin, _namespace, owner.kind, owner.name)]
+] if {
 	_spec.containers[0].name
-	not _controlled
 }
 
-_controlled if {
-	some owner in input.data.metadata.ownerReferences
-	owner.controller == true
+_makers := {
+	"apps/v1/Deployment", "apps/v1/DaemonSet", "apps/v1/StatefulSet", "apps/v1/ReplicaSet",
+	"batch/v1/Job", "batch/v1/CronJob",
 }
+
+_namespace := input.data.metadata.namespace
+
+_namespace := "" if not input.data.metadata.namespace
 
 # The containers that have all that the node has: which, and where it says so. The lists of containers are
 # each read by name, because what lies beside them may hold secrets.
@@ -86,7 +91,7 @@ _spec := input.data.spec if {
 
 _spec := input.data.spec.template.spec if {
 	input.source == "kubernetes"
-	input.type in {"apps/v1/Deployment", "apps/v1/DaemonSet", "apps/v1/StatefulSet", "batch/v1/Job"}
+	input.type in {"apps/v1/Deployment", "apps/v1/DaemonSet", "apps/v1/StatefulSet", "apps/v1/ReplicaSet", "batch/v1/Job"}
 }
 
 _spec := input.data.spec.jobTemplate.spec.template.spec if {
@@ -101,7 +106,7 @@ _path := "/data/spec" if {
 
 _path := "/data/spec/template/spec" if {
 	input.source == "kubernetes"
-	input.type in {"apps/v1/Deployment", "apps/v1/DaemonSet", "apps/v1/StatefulSet", "batch/v1/Job"}
+	input.type in {"apps/v1/Deployment", "apps/v1/DaemonSet", "apps/v1/StatefulSet", "apps/v1/ReplicaSet", "batch/v1/Job"}
 }
 
 _path := "/data/spec/jobTemplate/spec/template/spec" if {
