@@ -134,8 +134,9 @@ func (p *program) judge(i int, a answer, e *estate, doc document) audit.Decision
 		reasons := doc.gapReasons(reads.applies)
 		reasons = append(reasons, doc.redactedReasons(reads.applies, reads.secret)...)
 		if len(reasons) == 0 && a.err == nil && !a.applies {
-			if undefined := undefinedReasons(pt, a, doc.kind()); len(undefined) > 0 {
-				return notEvaluated(undefined)
+			unclear := append(undefinedReasons(pt, a, doc.kind()), lookupReasons(pt, a.view)...)
+			if len(unclear) > 0 {
+				return notEvaluated(unclear)
 			}
 			return audit.Decision{Outcome: audit.Excluded, Reasons: []audit.Reason{{Code: "not_applicable", Detail: pt.Excludes}}}
 		}

@@ -167,3 +167,24 @@ func TestOrderOfReading(t *testing.T) {
 		t.Errorf("ids depend on the order of snapshots:\n%s", diff)
 	}
 }
+
+// TestExclusionByLookup: a miss that a gap could hide excludes nothing.
+func TestExclusionByLookup(t *testing.T) {
+	t.Parallel()
+	files := addresses(t, "#   excludes: The inventory does not know it.")
+	files["controls/rec/known.rego"] += `
+default applies := false
+
+applies if data.estate.netbox.address[machine.address]
+`
+	files["controls/rec/known.rego"] = strings.ReplaceAll(files["controls/rec/known.rego"], "not data.estate", "data.estate")
+	e := engine(t, library(t, files))
+	resources := []audit.Resource{
+		doc("aws/1/eu", "T", "known", `{"ip":"10.0.0.1"}`), doc("aws/1/eu", "T", "unknown", `{"ip":"10.0.0.3"}`),
+		doc("netbox/hq", "ipam.ipaddress", "1", `{"address":"10.0.0.1","status":"active"}`),
+	}
+	want(t, outcomes(t, e, judgement(t, resources...)), "known REC-001 fail unknown", "unknown REC-001 excluded not_applicable")
+	j := judgement(t, resources...)
+	j.Snapshots[1].Gaps = []audit.Gap{{Origin: "netbox/hq", Type: "ipam.ipaddress", Code: audit.Unproven, Operation: "GET"}}
+	want(t, outcomes(t, e, j), "known REC-001 fail unknown", "unknown REC-001 not_evaluated lookup netbox.address")
+}
