@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
@@ -196,9 +198,22 @@ func (p provider) Retrieve(ctx context.Context) (sdk.Credentials, error) {
 	}
 	creds, err := p.next.Retrieve(ctx)
 	if err != nil {
-		return creds, &credentialError{err}
+		return creds, &credentialError{withoutOutput(err)}
 	}
 	return creds, nil
+}
+
+// withoutOutput leaves out what a credential_process printed, which the SDK
+// quotes where it cannot parse it: it may hold the secret.
+func withoutOutput(err error) error {
+	if !errors.As(err, new(*processcreds.ProviderError)) {
+		return err
+	}
+	ended := new(exec.ExitError)
+	if errors.As(err, &ended) {
+		return fmt.Errorf("credential_process failed: %w: run it by hand", ended)
+	}
+	return errors.New("credential_process gave no credentials that can be read: run it by hand, and compare what it prints with what the AWS CLI documents")
 }
 
 type credentialError struct{ err error }
