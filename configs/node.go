@@ -101,6 +101,9 @@ func (d *decoder) syntax(err error) {
 			line++ // the parser counts lines from 0 here, and from 1 elsewhere
 		}
 	}
+	if strings.HasPrefix(msg, "unknown anchor") {
+		msg = "unknown anchor: a value that begins with * needs quotes" // and may be a secret: it is not said
+	}
 	d.fail(&yaml.Node{Line: line}, "", "no YAML: %s", msg)
 }
 

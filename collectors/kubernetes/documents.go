@@ -162,12 +162,25 @@ func (p *part) yaml(yield func(any, error) error) error {
 	}
 }
 
-var lineNumber = regexp.MustCompile(`\bline (\d+)`)
+var (
+	lineNumber = regexp.MustCompile(`\bline (\d+)`)
+	// quotedValue matches the values that the parser quotes: any may be a secret.
+	quotedValue = regexp.MustCompile("(?s) ?(`.*`|anchor '.*'|invalid map key: .*)")
+)
 
 // explain makes a YAML error short, counts its lines from the beginning of the
-// file and says what to do about templates.
+// file, leaves the values of the file out and says what to do about templates.
 func (p *part) explain(err error) error {
-	lines := strings.Split(strings.TrimPrefix(err.Error(), "yaml: "), "\n")
+	bare := quotedValue.ReplaceAllStringFunc(err.Error(), func(m string) string {
+		switch {
+		case strings.HasPrefix(m, " anchor"):
+			return " anchor (a value that begins with * needs quotes)"
+		case strings.HasPrefix(m, " invalid map key"):
+			return " invalid map key: keys are plain text"
+		}
+		return ""
+	})
+	lines := strings.Split(strings.TrimPrefix(bare, "yaml: "), "\n")
 	if len(lines) > 4 {
 		lines = append(lines[:4], fmt.Sprintf("and %d more", len(lines)-4))
 	}
