@@ -62,11 +62,8 @@ func (p *program) runAggregate(ctx context.Context, s *store, doc document, out 
 		return true, nil
 	}
 	values, err := p.aggregate.eval(ctx, doc.value, s.view(nil))
-	if ctx.Err() != nil {
+	if err != nil { // each control is asked alone, and keeps its own error
 		return false, ctx.Err()
-	}
-	if err != nil {
-		return false, nil //nolint:nilerr // each control is asked alone, and keeps its own error
 	}
 	by, defined := map[string]*answer{}, map[string]bool{}
 	for i, pt := range p.parts {
