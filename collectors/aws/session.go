@@ -119,6 +119,7 @@ func (c *Collector) load(ctx context.Context) (sdk.Config, error) {
 	}
 	opts := []func(*config.LoadOptions) error{
 		config.WithRegion(c.cfg.Regions[0]),
+		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(c.cfg.Timeout)), // the SDK adds AWS_CA_BUNDLE to it
 		config.WithRetryMaxAttempts(c.cfg.MaxAttempts),
 		config.WithRetryer(func() sdk.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
@@ -139,9 +140,7 @@ func (c *Collector) load(ctx context.Context) (sdk.Config, error) {
 	if err != nil {
 		return sdk.Config{}, &audit.SourceError{Code: audit.Unauthenticated, Operation: identityCall, Err: fmt.Errorf("loading the AWS configuration: %w", err)}
 	}
-	if client, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
-		cfg.HTTPClient = bounded{next: client.WithTimeout(c.cfg.Timeout), max: c.cfg.MaxAnswer}
-	}
+	cfg.HTTPClient = bounded{next: cfg.HTTPClient, max: c.cfg.MaxAnswer}
 	cfg.Logger = logging.Nop{} // what matters comes back as an error
 	cfg.APIOptions = append(cfg.APIOptions, middleware.AddUserAgentKeyValue("crosscheck", c.cfg.Version))
 	if c.cfg.RoleARN != "" {
