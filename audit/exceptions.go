@@ -26,8 +26,13 @@ type Exception struct {
 // Check tells what makes an exception invalid, naming the field.
 func (e Exception) Check() error {
 	for _, f := range []struct{ name, value string }{
-		{"id", e.ID}, {"control", e.Control}, {"resource", e.Resource}, {"justification", e.Justification},
-		{"requested_by", e.RequestedBy}, {"approved_by", e.ApprovedBy}, {"ticket", e.Ticket},
+		{"id", e.ID},
+		{"control", e.Control},
+		{"resource", e.Resource},
+		{"justification", e.Justification},
+		{"requested_by", e.RequestedBy},
+		{"approved_by", e.ApprovedBy},
+		{"ticket", e.Ticket},
 	} {
 		if strings.TrimSpace(f.value) == "" {
 			return fmt.Errorf("%s is required", f.name)
