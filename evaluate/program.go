@@ -150,7 +150,9 @@ func newPart(compiler *ast.Compiler, c audit.Control) part {
 	return p
 }
 
-func rulePath(r *ast.Rule) string { return strings.TrimPrefix(r.Ref().GroundPrefix().String(), "data.") }
+func rulePath(r *ast.Rule) string {
+	return strings.TrimPrefix(r.Ref().GroundPrefix().String(), "data.")
+}
 
 // analyse finds what every control, and every estate kind, reads.
 func (p *program) analyse(ctx context.Context, kinds map[string][]string) error {
