@@ -55,8 +55,8 @@ violation contains {
 
 violation contains {
 	"message": sprintf("passwords may be as short as %d characters", [account.password_length]),
-	"observed": account.password_length,
-	"expected": sprintf("at least %v", [data.parameters["IAM-003"].min_password_length]),
+	"observed": account.password_policy_seen,
+	"expected": sprintf("at least %v characters", [data.parameters["IAM-003"].min_password_length]),
 	"path": account.password_length_path,
 } if {
 	account.password_length < data.parameters["IAM-003"].min_password_length
@@ -64,8 +64,8 @@ violation contains {
 
 violation contains {
 	"message": sprintf("account-wide public access blocks are off: %s", [concat(", ", account.public_access_open)]),
-	"observed": account.public_access_open,
-	"expected": [],
+	"observed": account.public_access_seen,
+	"expected": "all four blocks on",
 	"path": account.public_access_path,
 } if {
 	count(account.public_access_open) > 0

@@ -1,6 +1,8 @@
 # METADATA
 # title: Users with a console password have a second factor
-# description: A user who can sign in to the console with a password has an MFA device, by the credential report.
+# description: >-
+#   A user who can sign in to the console with a password has an MFA device, by a credential report made
+#   at most 24 hours before the audit. An older report tells nothing: the user is not evaluated.
 # custom:
 #   id: IAM-001
 #   severity: critical
@@ -27,6 +29,7 @@ violation contains {
 	"expected": true,
 	"path": user.mfa_path,
 } if {
+	user.credential_report_recent
 	user.console_password
 	not user.mfa
 }

@@ -29,7 +29,7 @@ applies if machine.lifecycle == "active"
 
 violation contains {
 	"message": "nobody is named who answers for the machine",
-	"observed": machine.owner,
+	"observed": "no owner",
 	"expected": "a person or a team",
 	"path": machine.owner_path,
 } if {

@@ -22,7 +22,7 @@ import data.lib.network.record
 violation contains {
 	"message": sprintf("%s is recorded %d times in the routing table %s", [record.address, count(others) + 1, record.vrf]),
 	"observed": others,
-	"expected": [],
+	"expected": "no other record of the address",
 	"path": record.path,
 } if {
 	others := [hit.id |

@@ -1,6 +1,8 @@
 # METADATA
-# title: Everything in a Terraform state still exists
-# description: Each instance and bucket that a state records is found in the AWS accounts that are audited.
+# title: Every instance and bucket in a Terraform state still exists
+# description: >-
+#   Each instance and bucket that a state records is found in the AWS accounts and regions that are audited.
+#   One in an account or a region that is not audited looks gone. Other kinds of resources are not compared.
 # custom:
 #   id: REC-002
 #   severity: high
@@ -20,7 +22,7 @@ import data.lib.reconcile.existence
 violation contains {
 	"message": sprintf("the state records %s, which is %s", [existence.id, existence.standing]),
 	"observed": existence.standing,
-	"expected": "there",
+	"expected": "found in an audited account and region",
 	"path": existence.id_path,
 } if {
 	existence.standing != "there"

@@ -1,8 +1,9 @@
 # METADATA
-# title: Storage cannot be opened to the public
+# title: Every bucket blocks public access itself
 # description: >-
 #   All four public access blocks of a bucket are on, so that no policy and no access list can open it,
-#   and its policy as it stands is not public. A bucket without a block counts as all four off.
+#   and its policy as it stands is not public. A bucket without a block counts as all four off, even where
+#   the account-wide block is on: IAM-003 tests that one, and AWS applies the stricter of both.
 # custom:
 #   id: STO-001
 #   severity: critical
@@ -29,8 +30,8 @@ import data.lib.storage.bucket
 
 violation contains {
 	"message": sprintf("public access blocks are off: %s", [concat(", ", bucket.public_access_open)]),
-	"observed": bucket.public_access_open,
-	"expected": [],
+	"observed": bucket.public_access_seen,
+	"expected": "all four blocks on",
 	"path": bucket.public_access_path,
 } if {
 	count(bucket.public_access_open) > 0

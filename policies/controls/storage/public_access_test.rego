@@ -12,6 +12,7 @@ _blocked := _aws({"GetPublicAccessBlock": {"PublicAccessBlockConfiguration": _al
 test_blocked_without_policy_passes if {
 	public_access.violation == set() with input as _blocked
 	bucket.policy_status == "none" with input as _blocked
+	bucket.public_access_seen == "all four blocks on" with input as _blocked
 }
 
 test_blocked_with_private_policy_passes if {
@@ -27,19 +28,20 @@ test_public_policy_fails if {
 
 test_no_block_is_all_four_off if {
 	doc := _aws({"GetPublicAccessBlock": null, "GetBucketPolicyStatus": null})
-	{v.observed | some v in public_access.violation} == {["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"]} with input as doc
+	{[v.observed, v.message] | some v in public_access.violation} == {["no public access block", "public access blocks are off: BlockPublicAcls, BlockPublicPolicy, IgnorePublicAcls, RestrictPublicBuckets"]} with input as doc
 }
 
 test_one_block_off_fails if {
 	doc := json.patch(_blocked, [{"op": "replace", "path": "/data/GetPublicAccessBlock/PublicAccessBlockConfiguration/RestrictPublicBuckets", "value": false}])
 	public_access.violation == {{
-		"message": "public access blocks are off: RestrictPublicBuckets", "observed": ["RestrictPublicBuckets"],
-		"expected": [], "path": "/data/GetPublicAccessBlock",
+		"message": "public access blocks are off: RestrictPublicBuckets", "observed": "off: RestrictPublicBuckets",
+		"expected": "all four blocks on", "path": "/data/GetPublicAccessBlock",
 	}} with input as doc
 }
 
 test_an_unread_block_is_undefined if {
 	not bucket.public_access_open with input as _aws({"GetBucketPolicyStatus": null})
+	not bucket.public_access_seen with input as _aws({"GetBucketPolicyStatus": null})
 	not bucket.policy_status with input as _aws({"GetPublicAccessBlock": null})
 }
 
@@ -69,10 +71,10 @@ test_a_plan_finds_the_block_by_its_place if {
 }
 
 test_a_state_without_a_block_fails if {
-	{v.path | some v in public_access.violation} == {"/data/values/bucket"} with input as _state with data.estate as {}
+	{v.path: v.observed | some v in public_access.violation} == {"/data/values/bucket": "no public access block"} with input as _state with data.estate as {}
 }
 
 test_of_two_blocks_the_open_one_counts if {
-	{v.observed | some v in public_access.violation} == {["IgnorePublicAcls"]} with input as _state
+	{v.observed | some v in public_access.violation} == {"off: IgnorePublicAcls"} with input as _state
 		with data.estate as {"terraform": {"public_access_block": {"acme-logs": _hits([_on, object.union(_on, {"ignore_public_acls": false})])}}}
 }

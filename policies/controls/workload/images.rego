@@ -52,7 +52,7 @@ violation contains {
 violation contains {
 	"message": sprintf("image %s comes from no allowed registry", [found.image]),
 	"observed": found.image,
-	"expected": data.parameters["WRK-002"].registries,
+	"expected": sprintf("an image from %s", [concat(" or ", data.parameters["WRK-002"].registries)]),
 	"path": found.path,
 } if {
 	some found in pod.images

@@ -2,7 +2,12 @@
 # description: Roles of a cluster.
 package lib.access.role
 
-# Whether the role comes with the platform itself.
+name := input.data.metadata.name if {
+	input.source == "kubernetes"
+	input.type in {"rbac.authorization.k8s.io/v1/ClusterRole", "rbac.authorization.k8s.io/v1/Role"}
+}
+
+# Whether the role says that it comes with the platform itself. Whoever may edit a role can make it say so.
 bootstrap := input.data.metadata.labels["kubernetes.io/bootstrapping"] == "rbac-defaults" if {
 	input.source == "kubernetes"
 	input.type in {"rbac.authorization.k8s.io/v1/ClusterRole", "rbac.authorization.k8s.io/v1/Role"}
@@ -17,7 +22,7 @@ bootstrap := false if {
 }
 
 # The rules that grant every verb on every resource, and where each is written.
-unbounded_rules := [{"path": sprintf("/data/rules/%d", [i])} |
+unbounded_rules := [{"path": sprintf("/data/rules/%d", [i]), "grants": {"resources": rule.resources, "verbs": rule.verbs}} |
 	some i, rule in input.data.rules
 	"*" in rule.verbs
 	"*" in rule.resources

@@ -41,6 +41,18 @@ password_length_path := "/data/GetAccountPasswordPolicy" if {
 	input.type == "AWS::::Account"
 }
 
+# What is there of a password policy, in words.
+password_policy_seen := sprintf("%v characters", [input.data.GetAccountPasswordPolicy.PasswordPolicy.MinimumPasswordLength]) if {
+	input.source == "aws"
+	input.type == "AWS::::Account"
+}
+
+password_policy_seen := "no password policy: AWS takes 8 characters" if {
+	input.source == "aws"
+	input.type == "AWS::::Account"
+	input.data.GetAccountPasswordPolicy == null
+}
+
 _blocks := ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"]
 
 # The account-wide public access blocks that are off: all four where there is none.
@@ -58,6 +70,23 @@ public_access_open := _blocks if {
 	input.type == "AWS::::Account"
 	input.data.GetPublicAccessBlock == null
 }
+
+# What is there of an account-wide block, in words.
+public_access_seen := "no public access block" if {
+	input.source == "aws"
+	input.type == "AWS::::Account"
+	input.data.GetPublicAccessBlock == null
+}
+
+public_access_seen := _seen(public_access_open) if {
+	input.source == "aws"
+	input.type == "AWS::::Account"
+	is_object(input.data.GetPublicAccessBlock.PublicAccessBlockConfiguration)
+}
+
+_seen(open) := "all four blocks on" if count(open) == 0
+
+_seen(open) := sprintf("off: %s", [concat(", ", open)]) if count(open) > 0
 
 public_access_path := "/data/GetPublicAccessBlock" if {
 	input.source == "aws"

@@ -19,6 +19,17 @@ mfa_path := "/data/GetCredentialReport/mfa_active" if {
 	input.type == "AWS::IAM::User"
 }
 
+# Whether the credential report tells how things are at the time of the audit. Of an older one there is no
+# telling. AWS makes a new report at most every four hours.
+credential_report_recent if {
+	input.source == "aws"
+	input.type == "AWS::IAM::User"
+	age := time.parse_rfc3339_ns(data.run.as_of) - time.parse_rfc3339_ns(input.data.GetCredentialReport.GeneratedTime)
+	age <= _max_report_age
+}
+
+_max_report_age := ((24 * 60) * 60) * 1000000000
+
 # The access keys: id, whether active, when made, and where that is written.
 access_keys := [{"id": key.AccessKeyId, "active": key.Status == "Active", "created": key.CreateDate, "path": path} |
 	some i, key in input.data.ListAccessKeys.AccessKeyMetadata

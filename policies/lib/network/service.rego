@@ -9,7 +9,7 @@ world_openings := [opening | some opening in _openings] if {
 	is_object(input.data.spec)
 }
 
-_openings contains {"by": "a load balancer without source ranges", "observed": [], "path": "/data/spec/loadBalancerSourceRanges"} if {
+_openings contains {"by": "a load balancer without source ranges", "observed": "no source ranges", "path": "/data/spec/loadBalancerSourceRanges"} if {
 	_outside_balancer
 	count(_source_ranges) == 0
 }

@@ -25,7 +25,7 @@ id_path := "/data/values/bucket" if {
 	input.type == "aws_s3_bucket"
 }
 
-# What the cloud says of it: there, terminated, or not there.
+# What the cloud says of it: there, terminated, or not found.
 standing := "there" if {
 	input.source == "terraform"
 	input.type == "aws_instance"
@@ -39,7 +39,7 @@ standing := "terminated" if {
 	not _alive
 }
 
-standing := "not there" if {
+standing := "not found" if {
 	input.source == "terraform"
 	input.type == "aws_instance"
 	id
@@ -52,7 +52,7 @@ standing := "there" if {
 	data.estate.aws.bucket[id]
 }
 
-standing := "not there" if {
+standing := "not found" if {
 	input.source == "terraform"
 	input.type == "aws_s3_bucket"
 	id

@@ -56,6 +56,37 @@ _bucket if input.data.values.bucket
 
 _bucket if input.data.change.actions
 
+# What is there of a public access block, in words.
+public_access_seen := "no public access block" if {
+	input.source == "aws"
+	input.type == "AWS::S3::Bucket"
+	input.data.GetPublicAccessBlock == null
+}
+
+public_access_seen := _seen(public_access_open) if {
+	input.source == "aws"
+	input.type == "AWS::S3::Bucket"
+	is_object(input.data.GetPublicAccessBlock.PublicAccessBlockConfiguration)
+}
+
+public_access_seen := "no public access block" if {
+	input.source == "terraform"
+	input.type == "aws_s3_bucket"
+	_bucket
+	count(_recorded) == 0
+}
+
+public_access_seen := _seen(public_access_open) if {
+	input.source == "terraform"
+	input.type == "aws_s3_bucket"
+	_bucket
+	count(_recorded) > 0
+}
+
+_seen(open) := "all four blocks on" if count(open) == 0
+
+_seen(open) := sprintf("off: %s", [concat(", ", open)]) if count(open) > 0
+
 # Where the answer about the blocks sits.
 public_access_path := "/data/GetPublicAccessBlock" if {
 	input.source == "aws"
