@@ -105,7 +105,7 @@ def machines():
     launch("mvogel-gpu-test", "172.31.21.77", {}, "enabled")
     # Taken out of Terraform and stopped, as its NetBox status says.
     name = "ip-172-31-18-244.eu-central-1.compute.internal"
-    ec2.stop_instances(InstanceIds=[launch(name, "172.31.18.244", {"owner": "bea.lindqvist@nordhafen.example"}, "disabled")])
+    ec2.stop_instances(InstanceIds=[launch(name, "172.31.18.244", {"owner": "bea.lindqvist"}, "disabled")])
     by_name = {"Name": "tag:Name", "Values": ["reporting-1"]}
     gone = ec2.describe_instances(Filters=[by_name])["Reservations"][0]["Instances"][0]["InstanceId"]
     ec2.terminate_instances(InstanceIds=[gone])

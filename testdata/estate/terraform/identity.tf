@@ -27,14 +27,14 @@ resource "aws_iam_user" "person" {
   for_each = toset(local.people)
   name     = each.key
   path     = "/people/"
-  tags     = { owner = "${each.key}@nordhafen.example" }
+  tags     = { owner = each.key }
 }
 
 resource "aws_iam_user" "robot" {
   for_each = toset(local.robots)
   name     = each.key
   path     = "/robots/"
-  tags     = { owner = "ylva.brandt@nordhafen.example" }
+  tags     = { owner = "ylva.brandt" }
 }
 
 # DEFECT: Jonas and Pieter get a password here and never enrol a second factor (afterwards.py enrols the others).

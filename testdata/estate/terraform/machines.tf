@@ -23,7 +23,7 @@ resource "aws_instance" "bastion" {
     volume_size = 20
     tags        = { Name = "bastion-euc1-root" }
   }
-  tags = { Name = "bastion-euc1", owner = "ylva.brandt@nordhafen.example" }
+  tags = { Name = "bastion-euc1", owner = "ylva.brandt" }
 }
 
 # DEFECT: answers metadata requests without a session.
@@ -43,7 +43,7 @@ resource "aws_instance" "sftp_gw" {
     volume_size = 20
     tags        = { Name = "sftp-gw-root" }
   }
-  tags       = { Name = "sftp-gw", owner = "ylva.brandt@nordhafen.example" }
+  tags       = { Name = "sftp-gw", owner = "ylva.brandt" }
   depends_on = [aws_ebs_encryption_by_default.main]
 }
 
@@ -63,7 +63,7 @@ resource "aws_instance" "reporting" {
     volume_size = 20
     tags        = { Name = "reporting-1-root" }
   }
-  tags       = { Name = "reporting-1", owner = "marit.solheim@nordhafen.example" }
+  tags       = { Name = "reporting-1", owner = "marit.solheim" }
   depends_on = [aws_ebs_encryption_by_default.main]
 }
 

@@ -40,7 +40,7 @@ resource "aws_security_group" "bastion" {
     to_port     = 22
     cidr_blocks = [local.world]
   }
-  tags = { owner = "ylva.brandt@nordhafen.example" }
+  tags = { owner = "ylva.brandt" }
 }
 
 # SSH from machines that are in another group, by reference.
@@ -60,7 +60,7 @@ resource "aws_security_group" "inside" {
     to_port     = 443
     cidr_blocks = [aws_vpc.main.cidr_block]
   }
-  tags = { owner = "ylva.brandt@nordhafen.example" }
+  tags = { owner = "ylva.brandt" }
 }
 
 # DEFECT: remote desktop for everyone.
@@ -74,14 +74,14 @@ resource "aws_security_group" "legacy_rdp" {
     to_port     = 3389
     cidr_blocks = [local.office, local.world]
   }
-  tags = { owner = "pieter.dewit@nordhafen.example" }
+  tags = { owner = "pieter.dewit" }
 }
 
 resource "aws_security_group" "sftp" {
   name        = "sftp"
   description = "file transfer with partners"
   vpc_id      = aws_vpc.main.id
-  tags        = { owner = "ylva.brandt@nordhafen.example" }
+  tags        = { owner = "ylva.brandt" }
 }
 
 # DEFECT: a rule of its own that opens SSH to the world.
@@ -109,7 +109,7 @@ resource "aws_security_group" "vpn" {
   name        = "vpn"
   description = "VPN concentrator"
   vpc_id      = aws_vpc.main.id
-  tags        = { owner = "jonas.keller@nordhafen.example" }
+  tags        = { owner = "jonas.keller" }
 }
 
 # DEFECT: the range holds 22, and IPv6 is the world too.
@@ -143,14 +143,14 @@ resource "aws_security_group" "scanners" {
     cidr_blocks      = [local.world]
     ipv6_cidr_blocks = ["::/0"]
   }
-  tags = { owner = "marit.solheim@nordhafen.example" }
+  tags = { owner = "marit.solheim" }
 }
 
 resource "aws_security_group" "web" {
   name        = "web"
   description = "HTTPS for everyone"
   vpc_id      = aws_vpc.main.id
-  tags        = { owner = "bea.lindqvist@nordhafen.example" }
+  tags        = { owner = "bea.lindqvist" }
 }
 
 resource "aws_vpc_security_group_ingress_rule" "web_https" {

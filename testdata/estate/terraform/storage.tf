@@ -3,7 +3,7 @@ resource "aws_ebs_volume" "wms_import" {
   availability_zone = "eu-central-1a"
   size              = 80
   type              = "gp2"
-  tags              = { Name = "wms-import-scratch", owner = "marit.solheim@nordhafen.example" }
+  tags              = { Name = "wms-import-scratch", owner = "marit.solheim" }
 }
 
 resource "aws_ebs_encryption_by_default" "main" {
@@ -16,7 +16,7 @@ resource "aws_ebs_volume" "dr_staging" {
   provider          = aws.dr
   availability_zone = "eu-west-1a"
   size              = 40
-  tags              = { Name = "dr-staging", owner = "ylva.brandt@nordhafen.example" }
+  tags              = { Name = "dr-staging", owner = "ylva.brandt" }
 }
 
 # In the same region, encrypted because it says so.
@@ -25,13 +25,13 @@ resource "aws_ebs_volume" "dr_ledger" {
   availability_zone = "eu-west-1a"
   size              = 200
   encrypted         = true
-  tags              = { Name = "dr-ledger", owner = "teun.verhoef@nordhafen.example" }
+  tags              = { Name = "dr-ledger", owner = "teun.verhoef" }
 }
 
 module "ledger_bucket" {
   source         = "./modules/bucket"
   name           = "nordhafen-payments-ledger"
-  owner          = "teun.verhoef@nordhafen.example"
+  owner          = "teun.verhoef"
   classification = "restricted"
   versioning     = "Enabled"
 }
@@ -40,7 +40,7 @@ module "ledger_bucket" {
 module "settlement_exports_bucket" {
   source         = "./modules/bucket"
   name           = "nordhafen-settlement-exports"
-  owner          = "teun.verhoef@nordhafen.example"
+  owner          = "teun.verhoef"
   classification = "confidential"
   versioning     = "Suspended"
 }
@@ -49,7 +49,7 @@ module "settlement_exports_bucket" {
 module "hr_bucket" {
   source         = "./modules/bucket"
   name           = "nordhafen-hr-documents"
-  owner          = "jonas.keller@nordhafen.example"
+  owner          = "jonas.keller"
   classification = "confidential"
 }
 
@@ -57,14 +57,14 @@ module "hr_bucket" {
 module "logs_bucket" {
   source         = "./modules/bucket"
   name           = "nordhafen-logs"
-  owner          = "ylva.brandt@nordhafen.example"
+  owner          = "ylva.brandt"
   classification = "internal"
 }
 
 module "tfstate_bucket" {
   source         = "./modules/bucket"
   name           = "nordhafen-tfstate"
-  owner          = "ylva.brandt@nordhafen.example"
+  owner          = "ylva.brandt"
   classification = "confidential"
   versioning     = "Enabled"
 }
@@ -73,7 +73,7 @@ module "tfstate_bucket" {
 module "partners_bucket" {
   source         = "./modules/bucket"
   name           = "nordhafen-partner-dropbox"
-  owner          = "ylva.brandt@nordhafen.example"
+  owner          = "ylva.brandt"
   classification = "internal"
 }
 
@@ -81,7 +81,7 @@ module "partners_bucket" {
 module "reporting_bucket" {
   source         = "./modules/bucket"
   name           = "nordhafen-reporting-2024"
-  owner          = "marit.solheim@nordhafen.example"
+  owner          = "marit.solheim"
   classification = "internal"
 }
 
@@ -89,7 +89,7 @@ module "reporting_bucket" {
 module "cdn_bucket" {
   source         = "./modules/bucket"
   name           = "nordhafen-cdn-origin"
-  owner          = "bea.lindqvist@nordhafen.example"
+  owner          = "bea.lindqvist"
   classification = "public"
 }
 
@@ -111,7 +111,7 @@ resource "aws_s3_bucket_policy" "cdn" {
 # DEFECT: no public access block at all, and a policy for everyone.
 resource "aws_s3_bucket" "www" {
   bucket = "nordhafen-www-assets"
-  tags   = { owner = "bea.lindqvist@nordhafen.example", data_classification = "public" }
+  tags   = { owner = "bea.lindqvist", data_classification = "public" }
 }
 
 resource "aws_s3_bucket_policy" "www" {
@@ -125,7 +125,7 @@ resource "aws_s3_bucket_policy" "www" {
 # DEFECT: three of the four blocks.
 resource "aws_s3_bucket" "wms_imports" {
   bucket = "nordhafen-wms-imports"
-  tags   = { owner = "marit.solheim@nordhafen.example", data_classification = "internal" }
+  tags   = { owner = "marit.solheim", data_classification = "internal" }
 }
 
 resource "aws_s3_bucket_public_access_block" "wms_imports" {
@@ -140,7 +140,7 @@ module "dr_bucket" {
   source         = "./modules/bucket"
   providers      = { aws = aws.dr }
   name           = "nordhafen-dr-replica"
-  owner          = "teun.verhoef@nordhafen.example"
+  owner          = "teun.verhoef"
   classification = "restricted"
   versioning     = "Enabled"
 }
@@ -149,14 +149,14 @@ module "dr_bucket" {
 resource "aws_s3_bucket" "dr_scratch" {
   provider = aws.dr
   bucket   = "nordhafen-dr-scratch"
-  tags     = { owner = "ylva.brandt@nordhafen.example", data_classification = "internal" }
+  tags     = { owner = "ylva.brandt", data_classification = "internal" }
 }
 
 module "archive_bucket" {
   source         = "./modules/bucket"
   providers      = { aws = aws.archive }
   name           = "nordhafen-archive-2019"
-  owner          = "pieter.dewit@nordhafen.example"
+  owner          = "pieter.dewit"
   classification = "restricted"
   versioning     = "Enabled"
 }

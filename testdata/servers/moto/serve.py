@@ -38,6 +38,7 @@ moto.core.utils.utcnow = utcnow
 import moto.ec2.models.elastic_block_store as volumes  # noqa: E402
 import moto.ec2.responses.elastic_block_store as snapshots  # noqa: E402
 import moto.iam.models as iam  # noqa: E402
+import moto.iam.responses as answers  # noqa: E402
 from moto.core.responses import ActionResult  # noqa: E402
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: E402
 
@@ -64,7 +65,7 @@ def mend_volumes():
 
 
 def mend_identity():
-    """The credential report begins with the root user, who can have MFA and keys."""
+    """The credential report is of now, and begins with the root user, who can have MFA and keys."""
     report, summary = iam.IAMBackend.get_credential_report, iam.AccountSummary.summary_map.fget
 
     def root_row(account):
@@ -78,6 +79,11 @@ def mend_identity():
         head, _, rows = report(self).partition("\n")
         return head + "\n" + root_row(self.account_id) + rows
 
+    def answer(self):
+        made = utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
+        content = self.backend.get_credential_report()
+        return ActionResult({"Content": content, "ReportFormat": "text/csv", "GeneratedTime": made})
+
     def summary_map(self):
         root = roots.get(self._iam_backend.account_id, {})
         return summary(self) | {
@@ -86,6 +92,7 @@ def mend_identity():
         }
 
     iam.IAMBackend.get_credential_report = get_credential_report
+    answers.IamResponse.get_credential_report = answer
     iam.AccountSummary.summary_map = property(summary_map)
 
 

@@ -15,7 +15,7 @@ provider "aws" {
 }
 
 locals {
-  owner = "marit.solheim@nordhafen.example"
+  owner = "marit.solheim"
 }
 
 # A bucket and its block, joined by a reference: the bucket's name is not known yet to either.

@@ -31,7 +31,7 @@ resource "aws_instance" "node" {
   }
   tags = {
     Name                                  = each.value
-    owner                                 = "bea.lindqvist@nordhafen.example"
+    owner                                 = "bea.lindqvist"
     "kubernetes.io/cluster/eks-prod-euc1" = "owned"
   }
 }

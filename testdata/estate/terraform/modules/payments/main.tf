@@ -12,7 +12,7 @@ variable "addresses" { type = map(string) }
 
 locals {
   names = sort(keys(var.addresses))
-  owner = "teun.verhoef@nordhafen.example"
+  owner = "teun.verhoef"
 }
 
 resource "aws_instance" "settlement" {
