@@ -25,6 +25,8 @@ type assembly struct {
 	tested     []*tested
 	exceptions []audit.Exception
 	sample     *sample
+	sliced     sums      // digests of the slices that decisions rest on
+	gathered   *gathered // every slice, where the caller has them already
 }
 
 // write fills the directory and signs it.
@@ -179,13 +181,18 @@ func writeLine(w io.Writer, v any) error {
 
 // judged writes every decision, and each control's population beside.
 func (a *assembly) judged(ctx context.Context) error {
-	a.sample = newSample()
+	a.sample, a.sliced = newSample(), sums{}
 	j, err := newJudged(a.out, a.tested)
 	if err != nil {
 		return err
 	}
 	err = a.lines(ctx, func(l Line) error {
 		a.sample.add(l)
+		if l.SliceDigest != "" {
+			if err := a.sliced.add(l.SliceDigest); err != nil {
+				return err
+			}
+		}
 		return j.add(l)
 	})
 	if err != nil {

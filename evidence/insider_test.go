@@ -126,6 +126,12 @@ func changedRest() map[string]tamper {
 		"who ran it":          {replace("provenance.json", `"host":"audit-1"`, `"host":"audit-2"`), "report/soc2.pdf"},
 		"who read it":         {replace("provenance.json", `assumed-role/audit`, `assumed-role/admin`), "provenance.json"},
 		"previous pack":       {replace("run.json", `"previous_pack":""`, `"previous_pack":"x"`), "report/soc2.pdf"},
+		"slice":               {replace("slices.ndjson", `"key":"srv-00"`, `"key":"srv-99"`), "slices.ndjson"},
+		"slice dropped":       {replace("slices.ndjson", `[^\n]*\n\z`, ``), "slices.ndjson"},
+		"slice twice":         {replace("slices.ndjson", `\A([^\n]*\n)`, `$1$1`), "slices.ndjson"},
+		"slice of nobody":     {replace("slices.ndjson", `\z`, "{\"digest\":\"ff\",\"gaps\":{}}\n"), "slices.ndjson"},
+		"slice digest":        {replace("slices.ndjson", `"digest":"[0-9a-f]{4}`, `"digest":"ffff`), "slices.ndjson"},
+		"selection":           {replace("replay/SELECTION.txt", `Seed: none`, `Seed: some`), "replay/SELECTION.txt"},
 		"file more":           {func(t *testing.T, dir string) { write(t, filepath.Join(dir, "controls", "X-001.json"), nil) }, "controls/X-001.json"},
 		"exception on nobody": {replace("decisions.ndjson", `("name":"`+bucket+`".*?"violations":\[\{"exception":)""`, `${1}"EX-7"`), "run.json"},
 		"violation and its row": {both(

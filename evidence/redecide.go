@@ -36,6 +36,9 @@ func (v *verification) redecide(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = c.lines.file.Close() }()
+	if v.gathered, err = gather(""); err != nil {
+		return err
+	}
 	if err := c.accepted(); err != nil {
 		v.r.problem(exceptionsFile, "%v", err)
 		return nil
@@ -122,6 +125,9 @@ func (c *comparison) verdict(v audit.Verdict) error {
 			return err
 		}
 		c.made++
+		if err := c.v.gathered.add(d); err != nil {
+			return err
+		}
 		if diff := c.difference(recorded, made); diff != "" {
 			c.v.r.problem(decisionsFile, "line %d: %s on %s: %s", c.lines.number, d.Control, clip(v.Resource), diff)
 		}

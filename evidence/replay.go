@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
@@ -22,12 +23,15 @@ func (a *assembly) replay(ctx context.Context) error {
 		return nil
 	}
 	chosen := a.sample.choose()
+	made, err := a.lookedUp(ctx, chosen)
+	if err != nil {
+		return fmt.Errorf("replay: %w", err)
+	}
 	if len(chosen) == 0 {
 		return nil
 	}
-	made, err := decideAgain(ctx, a.cfg.Decider, a.rec, chosen)
-	if err != nil {
-		return fmt.Errorf("replay: %w", err)
+	if err := a.out.write("replay/SELECTION.txt", textType, selection(chosen)); err != nil {
+		return err
 	}
 	documents, err := a.chosenDocuments(ctx, chosen)
 	if err != nil {
@@ -64,8 +68,6 @@ func (a *assembly) replayCase(c replayCase) error {
 		return errors.New("its ID is not the digest of what it rests on")
 	case c.document == nil || audit.Digest(c.document) != c.line.InputDigest:
 		return fmt.Errorf("no snapshot holds the document of %s that was judged", c.line.Resource)
-	case c.made.ID != c.line.ID || c.made.Outcome != c.line.Outcome:
-		return fmt.Errorf("judged again it came to %s, not %s", c.made.Outcome, c.line.Outcome)
 	}
 	data := map[string]any{
 		"estate": estateOf(c.made.Slice), "parameters": parametersOf(a.rec.Catalog), "run": map[string]any{"as_of": c.line.AsOf},
@@ -101,22 +103,55 @@ func (a *assembly) replayCase(c replayCase) error {
 	return a.out.write(c.dir+"document.json", jsonType, c.document)
 }
 
-// decideAgain asks a decider for some decisions of a run, by their IDs.
-func decideAgain(ctx context.Context, d audit.Decider, rec audit.Record, chosen []Line) (map[string]audit.Decision, error) {
-	if got := d.Catalog().Revision; got != rec.Run.Revision {
-		return nil, fmt.Errorf("the decider has library revision %s, the run %s", got, rec.Run.Revision)
+// lookedUp has the chosen decisions made again and writes every slice. Slices
+// are not on record, only their digests: one pass over the run gives both, and
+// a verifier, who has made that pass, asks for the chosen ones alone.
+func (a *assembly) lookedUp(ctx context.Context, chosen []Line) (made map[string]audit.Decision, err error) {
+	scope, found := a.rec.Run.Scope, a.gathered
+	if found != nil {
+		scope = narrowed(scope, chosen)
+	} else {
+		if found, err = gather(a.out.dir); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, found.discard()) }()
 	}
-	scope := rec.Run.Scope
+	if len(chosen) > 0 {
+		if made, err = decideAgain(ctx, a.cfg.Decider, a.rec, scope, chosen, found); err != nil {
+			return nil, err
+		}
+	}
+	for _, l := range chosen {
+		if m := made[l.ID]; m.ID != l.ID || m.Outcome != l.Outcome {
+			return nil, fmt.Errorf("decision %s: judged again it came to %s, not %s", l.ID, m.Outcome, l.Outcome)
+		}
+	}
+	_, err = a.out.copy(slicesFile, ndjsonType, func(w io.Writer) error { return found.write(w, a.sliced) })
+	return made, err
+}
+
+// narrowed is a scope of some decisions alone.
+func narrowed(scope audit.Scope, chosen []Line) audit.Scope {
 	scope.Controls, scope.Resources = nil, nil
-	want := map[string]bool{}
 	for _, l := range chosen {
 		scope.Controls = append(scope.Controls, l.Control)
 		scope.Resources = append(scope.Resources, l.Resource)
-		want[l.ID] = true
 	}
 	for _, list := range []*[]string{&scope.Controls, &scope.Resources} {
 		slices.Sort(*list)
 		*list = slices.Compact(*list)
+	}
+	return scope
+}
+
+// decideAgain asks a decider for some decisions of a run, by their IDs, and keeps what all looked up.
+func decideAgain(ctx context.Context, d audit.Decider, rec audit.Record, scope audit.Scope, chosen []Line, found *gathered) (map[string]audit.Decision, error) {
+	if got := d.Catalog().Revision; got != rec.Run.Revision {
+		return nil, fmt.Errorf("the decider has library revision %s, the run %s", got, rec.Run.Revision)
+	}
+	want := map[string]bool{}
+	for _, l := range chosen {
+		want[l.ID] = true
 	}
 	out := map[string]audit.Decision{}
 	j := audit.Judgement{AsOf: rec.Run.AsOf, Scope: scope, Snapshots: rec.Run.Snapshots, Vault: rec.Vault}
@@ -129,6 +164,9 @@ func decideAgain(ctx context.Context, d audit.Decider, rec audit.Record, chosen 
 			made.ID = audit.DecisionID(ctl, v.Resource, v.InputDigest, made.SliceDigest, rec.Run.AsOf)
 			if want[made.ID] {
 				out[made.ID] = made
+			}
+			if err := found.add(made); err != nil {
+				return err
 			}
 		}
 		return nil

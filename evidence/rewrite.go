@@ -64,8 +64,8 @@ func (v *verification) writeAgain(ctx context.Context) ([]File, audit.Provenance
 		rec: audit.Record{Run: run, Catalog: v.decider.Catalog(), Vault: newPackVault(v.src, v.manifest)},
 		out: &build{}, lines: v.recorded, previous: v.doc.Previous, signer: v.r.Signer.Fingerprint, public: public,
 	}
-	if _, ok := v.manifest.Find("replay/01/id.json"); ok {
-		a.cfg.Decider = v.decider
+	if _, ok := v.manifest.Find(slicesFile); ok {
+		a.cfg.Decider, a.gathered = v.decider, v.gathered
 	}
 	err = a.fill(ctx)
 	return a.out.files, p.Run, err

@@ -45,8 +45,8 @@ func Verify(ctx context.Context, path string, o VerifyOptions) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	v := &verification{src: src, opts: o, named: named, r: &Report{Checked: []string{}, Unchecked: []string{}, Problems: []Problem{}}}
-	err = errors.Join(v.all(ctx), src.Close())
+	v := &verification{src: src, opts: o, named: named, sliced: sums{}, r: &Report{Checked: []string{}, Unchecked: []string{}, Problems: []Problem{}}}
+	err = errors.Join(v.all(ctx), v.discard(), src.Close())
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -66,11 +66,20 @@ type verification struct {
 	manifest Manifest
 	doc      verifiedRun
 	decider  audit.Decider // nil until redecide has made it
+	sliced   sums          // digests of the slices that decisions rest on
+	gathered *gathered     // every slice, once redecide has made the decisions again
+}
+
+func (v *verification) discard() error {
+	if v.gathered == nil {
+		return nil
+	}
+	return v.gathered.discard()
 }
 
 // all checks from the outside in. What is not intact outside is not read inside.
 func (v *verification) all(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{v.envelope, v.files, v.run, v.decisions, v.redecide, v.rewrite, v.wrapping} {
+	for _, step := range []func(context.Context) error{v.envelope, v.files, v.run, v.decisions, v.slices, v.redecide, v.rewrite, v.wrapping} {
 		if err := step(ctx); err != nil {
 			return err
 		}

@@ -177,6 +177,11 @@ func (w *walk) decision(l Line, c audit.Control, h audit.Head, digest string) er
 	case (l.Outcome == audit.Fail) != (len(l.Violations) > 0):
 		return fmt.Errorf("%s on %s is %s with %d violations", c.ID, clip(h.ID), clip(string(l.Outcome)), len(l.Violations))
 	}
+	if l.SliceDigest != "" {
+		if err := w.v.sliced.add(l.SliceDigest); err != nil {
+			return fmt.Errorf("%s on %s: slice: %w", c.ID, clip(h.ID), err)
+		}
+	}
 	if err := w.count(l); err != nil {
 		return err
 	}

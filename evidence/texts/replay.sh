@@ -1,7 +1,8 @@
 #!/bin/sh
 # Verifies this pack and performs a sample of its decisions again: sha256sum, openssl 3, opa >= 1.22 (OPA=path).
-cd "$(dirname "$0")/.." || exit 1; opa=${OPA:-opa}; n=0; t=$(mktemp -d) || exit 1; trap 'rm -rf "$t"' EXIT
-die() { echo "FAILED: $*"; exit 1; }; sum() { sha256sum <"$1" | cut -c1-64; }; get() { sed -n "s/^{[^[{]*\"$2\":\"\([^\"]*\)\".*/\1/p" "$1"; }
+cd "$(dirname "$0")/.." || exit 1; opa=${OPA:-opa}; n=0; die() { echo "FAILED: $*"; exit 1; }
+command -v "$opa" >/dev/null || die "opa not found: set OPA=/path/to/opa (1.22 or later)"; command -v openssl >/dev/null || die "openssl not found: version 3 is needed"
+t=$(mktemp -d) || exit 1; trap 'rm -rf "$t"' EXIT; sum() { sha256sum <"$1" | cut -c1-64; }; get() { sed -n "s/^{[^[{]*\"$2\":\"\([^\"]*\)\".*/\1/p" "$1"; }
 sed -n 's/.*"path":"\([^"]*\)","sha256":"\([0-9a-f]*\)".*/\2  \1/p' manifest.json >"$t/sums"
 sha256sum -c --strict --quiet "$t/sums" || die "a file is not what manifest.json says"
 [ "$(find . ! -type d | wc -l)" -eq "$(($(wc -l <"$t/sums") + 2))" ] || die "there are files that manifest.json does not list"
@@ -20,6 +21,5 @@ for d in replay/[0-9]*/; do
     (\"$outcome\" == \"fail\") == (count(data.expected.violations) > 0)";; esac
   "$opa" eval --fail --strict-builtin-errors -b library.tar.gz -d "$d/data.json" -d "id:$d/id.json" -d "slice:$t/s.json" -d "expected:$d/expected.json" -i "$d/document.json" "$same
     $q" >/dev/null || die "$d: $outcome of $id not confirmed"; n=$((n + 1)); [ "$outcome" != not_evaluated ] || echo "$d: not_evaluated, tied to its document only: see its reasons and gaps"
-done; echo "OK. Checked: every file against manifest.json, its signature by key $(openssl pkey -pubin -in signer.pub.pem -outform DER | sha256sum | cut -c1-64)"
-echo "(compare this fingerprint with one obtained another way); $n decisions tied to document, slice and time, pass, fail and excluded ones performed again."
+done; echo "OK. Checked: every file against manifest.json, its signature by key $(openssl pkey -pubin -in signer.pub.pem -outform DER | sha256sum | cut -c1-64)"; echo "(compare this fingerprint with one obtained another way); $n decisions tied to document, slice and time, pass, fail and excluded ones performed again."
 echo "NOT checked here, only by crosscheck evidence verify: the other decisions, control digests, slices against the snapshots, populations, counts, envelope form."
