@@ -80,12 +80,6 @@ func (h home) exits(t *testing.T, codes []int, env []string, args ...string) out
 	return out
 }
 
-// succeeds runs the program, which must exit 0.
-func (h home) succeeds(t *testing.T, args ...string) output {
-	t.Helper()
-	return h.exits(t, []int{exitOK}, nil, args...)
-}
-
 // tree reads every file below a folder, by its path relative to it.
 func tree(t *testing.T, root string) map[string][]byte {
 	t.Helper()

@@ -1,0 +1,6 @@
+//go:build e2e
+
+package main
+
+// kills is how many audits of the recorded estate TestKillStages kills.
+const kills = 50
