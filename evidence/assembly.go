@@ -1,12 +1,10 @@
 package evidence
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
@@ -25,8 +23,9 @@ type assembly struct {
 	tested     []*tested
 	exceptions []audit.Exception
 	sample     *sample
-	sliced     sums      // digests of the slices that decisions rest on
-	gathered   *gathered // every slice, where the caller has them already
+	seen       map[string]*seen // by origin
+	sliced     sums             // digests of the slices that decisions rest on
+	gathered   *gathered        // every slice, where the caller has them already
 }
 
 // write fills the directory and signs it.
@@ -99,77 +98,6 @@ func (a *assembly) vaulted(ctx context.Context, digest string, read func(io.Read
 	return errors.Join(read(rc), rc.Close())
 }
 
-// snapshotFile is where a pack keeps the snapshot of an origin.
-func snapshotFile(origin string) string { return "snapshots/" + fileName(origin) + ".ndjson" }
-
-// snapshots copies each snapshot, and lists every gap: of whole populations and within documents.
-func (a *assembly) snapshots(ctx context.Context) error {
-	gaps, err := a.out.create(gapsFile, ndjsonType)
-	if err != nil {
-		return err
-	}
-	err = a.populationGaps(gaps)
-	for _, s := range a.rec.Run.Snapshots {
-		if err != nil {
-			break
-		}
-		err = a.snapshot(ctx, s, gaps)
-	}
-	if err != nil {
-		gaps.discard()
-		return err
-	}
-	_, err = gaps.close()
-	return err
-}
-
-func (a *assembly) snapshot(ctx context.Context, s audit.Snapshot, gaps io.Writer) error {
-	digest, err := a.out.copy(snapshotFile(s.Origin), ndjsonType, func(w io.Writer) error {
-		return audit.Documents(ctx, a.rec.Vault, s.Digest, func(line []byte) error {
-			if _, err := w.Write(append(slices.Clip(line), '\n')); err != nil {
-				return err
-			}
-			return documentGaps(line, gaps)
-		})
-	})
-	if err == nil && digest != s.Digest {
-		err = fmt.Errorf("snapshot of %s: the vault gave other bytes than the run was judged by", s.Origin)
-	}
-	return err
-}
-
-// noGaps is how a document without gaps begins its third key.
-var noGaps = []byte(`"gaps":{},"id":`)
-
-// documentGaps writes a line for each gap within a document.
-func documentGaps(line []byte, w io.Writer) error {
-	if bytes.Contains(line, noGaps) && !bytes.Contains(line, []byte(`"gaps":{"/`)) {
-		return nil
-	}
-	h, err := audit.ParseHead(line)
-	if err != nil {
-		return err
-	}
-	for _, at := range sortedKeys(h.Gaps) {
-		err := writeLine(w, map[string]any{"gap": "document", "origin": h.Origin, "path": at, "reason": h.Gaps[at], "resource": h.ID, "type": h.Type})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// populationGaps writes a line for each gap of a population.
-func (a *assembly) populationGaps(w io.Writer) error {
-	for _, g := range populationGapsOf(a.rec.Run) {
-		err := writeLine(w, map[string]any{"code": string(g.Code), "gap": "population", "operation": g.Operation, "origin": g.Origin, "type": g.Type})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func writeLine(w io.Writer, v any) error {
 	line, err := audit.Canonical(v)
 	if err != nil {
@@ -188,6 +116,7 @@ func (a *assembly) judged(ctx context.Context) error {
 	}
 	err = a.lines(ctx, func(l Line) error {
 		a.sample.add(l)
+		a.origin(l.Origin).bears(l)
 		if l.SliceDigest != "" {
 			if err := a.sliced.add(l.SliceDigest); err != nil {
 				return err

@@ -3,18 +3,12 @@ package evidence
 import (
 	"cmp"
 	"context"
-	_ "embed"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
-
-//go:embed texts/README.txt
-var readmeText string
-
-//go:embed texts/VERIFY.txt
-var verifyText string
 
 // documents writes the small files that need the pack's id or the counts.
 func (a *assembly) documents(context.Context) error {
@@ -42,6 +36,7 @@ func (a *assembly) documents(context.Context) error {
 		return err
 	}
 	err = a.out.writeJSON(provenanceFile, provenanceDocument{
+		Time: timeOf(run),
 		Run: run.Provenance, WrittenBy: a.cfg.ToolVersion, Trigger: run.Trigger, ConfigDigest: run.ConfigDigest,
 		Revision: run.Revision, Signer: a.signer, Readers: readers(run),
 	})
@@ -51,16 +46,12 @@ func (a *assembly) documents(context.Context) error {
 	if err := a.out.write(publicKeyFile, pemType, a.public); err != nil {
 		return err
 	}
-	fill := strings.NewReplacer("{pack}", a.id, "{run}", run.ID, "{as_of}", audit.Stamp(run.AsOf), "{entity}", oneLine(run.Entity),
-		"{system}", oneLine(run.System), "{fingerprint}", a.signer, "{previous}", cmp.Or(a.previous, "none"))
-	if err := a.out.write(readmeFile, textType, []byte(fill.Replace(readmeText))); err != nil {
-		return err
-	}
-	return a.out.write(verifyFile, textType, []byte(fill.Replace(verifyText)))
+	return a.instructions()
 }
 
 // provenanceDocument is provenance.json: what ran, who ran it, and as whom it read.
 type provenanceDocument struct {
+	Time         moments          `json:"time"`
 	Run          audit.Provenance `json:"run"`
 	WrittenBy    string           `json:"pack_written_by"`
 	Trigger      audit.Trigger    `json:"trigger"`
@@ -84,6 +75,37 @@ func readers(run audit.Run) []reader {
 		out = append(out, reader{Origin: s.Origin, Identity: s.Identity, Endpoint: s.Endpoint, Recorded: s.Recorded})
 	}
 	return out
+}
+
+// moments are when the run was: by its host's clock, and only where it read live.
+type moments struct {
+	AsOf    string `json:"as_of"`
+	Clock   string `json:"clock"`
+	Ended   string `json:"ended,omitempty"`
+	Started string `json:"started,omitempty"`
+}
+
+// playedBack is why a pack of recordings has no time of its own.
+const playedBack = "Played back from recordings: the time of this run is not part of the pack, so that the same recordings give the same bytes."
+
+func timeOf(run audit.Run) moments {
+	if allRecorded(run) {
+		return moments{AsOf: audit.Stamp(run.AsOf), Clock: playedBack}
+	}
+	return moments{AsOf: audit.Stamp(run.AsOf), Clock: "clock of the collecting host", Started: audit.Stamp(run.Started), Ended: audit.Stamp(run.Ended)}
+}
+
+// sentences tell a person when the run was.
+func (m moments) sentences() []string {
+	if m.Started == "" {
+		return []string{"Judged as of " + m.AsOf + ".", m.Clock}
+	}
+	return []string{"Judged as of " + m.AsOf + " · run started " + m.Started + " · run ended " + m.Ended + " (" + m.Clock + ")"}
+}
+
+// allRecorded tells whether nothing was read live.
+func allRecorded(run audit.Run) bool {
+	return len(run.Snapshots) > 0 && !slices.ContainsFunc(run.Snapshots, func(s audit.Snapshot) bool { return !s.Recorded })
 }
 
 func compareGaps(g, h audit.Gap) int {

@@ -24,6 +24,7 @@ const (
 	provenanceFile = "provenance.json"
 	decisionsFile  = "decisions.ndjson"
 	gapsFile       = "gaps.ndjson"
+	redactionsFile = "redactions.ndjson"
 	noticesFile    = "notices.ndjson"
 	exceptionsFile = "exceptions.yaml"
 	libraryFile    = "library.tar.gz"

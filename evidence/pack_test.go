@@ -41,7 +41,7 @@ func TestPackContents(t *testing.T) {
 	want := []string{
 		"README.txt", "VERIFY.txt", "controls/NET-001.json", "controls/REC-002.json", "controls/STO-001.json", "decisions.ndjson",
 		"exceptions.yaml", "gaps.ndjson", "library.tar.gz", "manifest.dsse.json", "manifest.json", "notices.ndjson",
-		"populations/NET-001.csv", "populations/REC-002.csv", "populations/STO-001.csv", "provenance.json", "report/iso27001.pdf",
+		"populations/NET-001.csv", "populations/REC-002.csv", "populations/STO-001.csv", "provenance.json", "redactions.ndjson", "report/iso27001.pdf",
 		"report/soc2.pdf", "run.json", "signer.pub.pem", "slices.ndjson", "snapshots/aws_111122223333_eu-west-1.ndjson",
 		"snapshots/netbox_main-inventory-8ee63c86d7c8.ndjson",
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
@@ -59,6 +60,9 @@ func (v *verification) writeAgain(ctx context.Context) ([]File, audit.Provenance
 	}
 	run := v.doc.Run
 	run.Provenance = p.Run
+	if run.Started, run.Ended, err = p.Time.bounds(); err != nil {
+		return nil, audit.Provenance{}, err
+	}
 	a := &assembly{
 		cfg: PackConfig{ToolVersion: p.WrittenBy, Exceptions: v.opts.Exceptions},
 		rec: audit.Record{Run: run, Catalog: v.decider.Catalog(), Vault: newPackVault(v.src, v.manifest)},
@@ -69,6 +73,20 @@ func (v *verification) writeAgain(ctx context.Context) ([]File, audit.Provenance
 	}
 	err = a.fill(ctx)
 	return a.out.files, p.Run, err
+}
+
+// bounds are when a live run began and ended; zero for one that was played back.
+func (m moments) bounds() (started, ended time.Time, err error) {
+	if m.Started == "" {
+		return started, ended, nil
+	}
+	if started, err = time.Parse(time.RFC3339, m.Started); err == nil {
+		ended, err = time.Parse(time.RFC3339, m.Ended)
+	}
+	if err != nil {
+		return started, ended, fmt.Errorf("%s: started and ended are not times such as 2026-11-21T02:00:00Z", provenanceFile)
+	}
+	return started, ended, nil
 }
 
 // recorded gives the decisions as the pack has them.
