@@ -151,6 +151,14 @@ func TestSourcesThatFail(t *testing.T) {
 			}, audit.Incomplete,
 			audit.Count{Listed: 1, Pass: 1, Gaps: []audit.Gap{{Origin: "aws/1/eu", Type: "*", Code: audit.Failed, Operation: "collect"}}},
 		},
+		"one file of several unreadable": { // which types it held, nobody knows
+			func(audit.SnapshotWriter) (audit.Collection, error) {
+				return audit.Collection{
+					Types: []audit.TypeCount{{Type: "Other"}}, Gaps: []audit.Gap{{Origin: "aws/1/eu", Type: "*", Code: audit.Failed, Operation: "read b"}},
+				}, nil
+			}, audit.Incomplete,
+			audit.Count{Gaps: []audit.Gap{{Origin: "aws/1/eu", Type: "*", Code: audit.Failed, Operation: "read b"}}},
+		},
 		"one list denied": {
 			func(audit.SnapshotWriter) (audit.Collection, error) {
 				return audit.Collection{Gaps: []audit.Gap{{Origin: "aws/1/eu", Type: "T", Code: audit.AccessDenied, Operation: "t:List"}}}, nil

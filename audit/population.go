@@ -99,12 +99,12 @@ func (s Snapshot) documents(typ string) int64 {
 }
 
 // populationGaps are the gaps that may hide resources of a type. A gap of the
-// whole origin hides those types that the origin answers for, or any type where
-// it failed before it could say which.
+// whole origin hides any: where something could not be read, nobody knows which
+// types it held.
 func (s Snapshot) populationGaps(typ string) []Gap {
 	var out []Gap
 	for _, g := range s.Gaps {
-		if g.Covers(typ) && (g.Type != AllTypes || s.answers(typ) || len(s.Types) == 0) {
+		if g.Covers(typ) {
 			out = append(out, g)
 		}
 	}

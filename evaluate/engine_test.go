@@ -231,3 +231,31 @@ violation contains {"message": name, "observed": data.run.as_of, "expected": "",
 		})
 	}
 }
+
+// TestReadsOfManyArguments: what a function reads depends on all its arguments,
+// however alike two calls look.
+func TestReadsOfManyArguments(t *testing.T) {
+	t.Parallel()
+	lib := library(t, map[string]string{
+		"lib/thing.rego": `package lib.thing
+
+ab := input.data.a if input.data.p == 1
+ab := input.data.b if input.data.p == 2
+bc := input.data.b if input.data.p == 3
+bc := input.data.c if input.data.p == 2
+first := uses(input.data.a, bc)
+second := uses(ab, input.data.c)
+uses(x, _) if x.foo
+else := false
+`,
+		"controls/a/b.rego": control("ARG-001", "controls.a.b", `"aws/T"`, `import data.lib.thing
+
+violation contains {"message": "first", "observed": 1, "expected": 2, "path": "/data"} if thing.first
+violation contains {"message": "second", "observed": 1, "expected": 2, "path": "/data"} if thing.second
+`),
+	})
+	want(t, outcomes(t, engine(t, lib), judgement(t,
+		doc("aws/1/eu", "T", "gap", `{"p":2,"a":{},"b":{},"c":{}}`, gap("/data/b/foo")),
+		doc("aws/1/eu", "T", "whole", `{"p":2,"a":{},"b":{"foo":true},"c":{}}`),
+	)), "gap ARG-001 not_evaluated gap /data/b/foo", "whole ARG-001 fail second")
+}

@@ -176,14 +176,19 @@ func compare(t *testing.T, e *evaluate.Engine, call answered, before, after map[
 		own := source == call.source && typ == call.typ && slices.ContainsFunc(reads.Input, func(r evaluate.Read) bool {
 			return r.Pointer == call.pointer || strings.HasPrefix(r.Pointer, call.pointer+"/")
 		})
-		lookup := slices.ContainsFunc(now.Reasons, func(r audit.Reason) bool { return r.Code == "lookup" })
+		lookup := hiddenLookup(now)
 		switch {
 		case own && now.Outcome != audit.NotEvaluated && !(old.Outcome == audit.Excluded && now.Outcome == audit.Excluded):
 			t.Errorf("%s reads %s and is %s", key, call.pointer, now.Outcome)
-		case !own && said(now) != said(old) && !(now.Outcome == audit.NotEvaluated && lookup):
+		case !own && said(now) != said(old) && !lookup:
 			t.Errorf("%s does not read %s and changed from %s to %s", key, call.pointer, said(old), said(now))
 		}
 	}
+}
+
+// hiddenLookup tells whether something looked up may be hidden by a gap.
+func hiddenLookup(d audit.Decision) bool {
+	return d.Outcome == audit.NotEvaluated && slices.ContainsFunc(d.Reasons, func(r audit.Reason) bool { return r.Code == "lookup" })
 }
 
 // kindOf reads source and type from a resource id of the recorded estate.
@@ -229,6 +234,9 @@ func TestReadsAreSound(t *testing.T) {
 						reads, err := e.Reads(t.Context(), now.Control, d.Source, d.Type)
 						if err != nil {
 							t.Fatal(err)
+						}
+						if hiddenLookup(now) { // what the document declares to others changed, and it looks others up
+							continue
 						}
 						if !touches(reads, p) && said(now) != said(base[key]) {
 							t.Errorf("%s does not read %s, and changed from %s to %s", key, p, said(base[key]), said(now))

@@ -1,8 +1,8 @@
 package evaluate
 
 import (
+	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -52,20 +52,17 @@ func (v value) literals() ([]string, bool) {
 	return v.strings, len(v.strings) > 0 && len(v.places) == 0 && v.elems == nil && v.keys == nil && !v.other
 }
 
-// String names the value: equal values have equal names.
+// String names the value. Two values have one name only if they are equal: what
+// a function reads is remembered by the names of its arguments.
 func (v value) String() string {
-	s := strings.Join(v.places, " ")
-	for _, l := range v.strings {
-		s += " " + strconv.Quote(l)
+	var b strings.Builder
+	fmt.Fprintf(&b, "(%q %q %t", v.places, v.strings, v.other)
+	for _, part := range []*value{v.elems, v.keys} {
+		if part == nil {
+			b.WriteString(" -")
+		} else {
+			b.WriteString(" " + part.String())
+		}
 	}
-	if v.elems != nil {
-		s += "[" + v.elems.String() + "]"
-	}
-	if v.keys != nil {
-		s += "{" + v.keys.String() + "}"
-	}
-	if v.other {
-		s += "?"
-	}
-	return s
+	return b.String() + ")"
 }
