@@ -4,3 +4,6 @@ package main
 
 // kills is how many audits of the recorded estate TestKillStages kills.
 const kills = 5
+
+// samePack are the audits of which TestSamePack compares the packs.
+func samePack() []string { return scoped() }

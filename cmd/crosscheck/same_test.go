@@ -15,11 +15,11 @@ import (
 func TestSamePack(t *testing.T) {
 	t.Parallel()
 	first, second := newHome(t), newHome(t)
-	runOne := first.exits(t, []int{exitOK}, []string{"TZ=UTC", "LANG=C"}, "audit", "--quiet")
+	runOne := first.exits(t, []int{exitOK}, []string{"TZ=UTC", "LANG=C"}, samePack()...)
 	for name, key := range tree(t, first.path(".config")) {
 		second.write(t, filepath.Join(".config", name), string(key))
 	}
-	runTwo := second.exits(t, []int{exitOK}, []string{"TZ=Asia/Kathmandu", "LANG=de_DE.UTF-8", "GOMAXPROCS=1", "GOGC=25"}, "audit", "--quiet")
+	runTwo := second.exits(t, []int{exitOK}, []string{"TZ=Asia/Kathmandu", "LANG=de_DE.UTF-8", "GOMAXPROCS=1", "GOGC=25"}, samePack()...)
 	if !bytes.Equal(runOne.stdout, runTwo.stdout) {
 		t.Errorf("the first audit says %q, the second %q", runOne.stdout, runTwo.stdout)
 	}
@@ -31,13 +31,13 @@ func TestSamePack(t *testing.T) {
 			pdfs++
 		}
 	}
-	if len(one) < 40 || pdfs < 2 {
+	if len(one) < 20 || pdfs < 2 {
 		t.Errorf("%d files and %d reports were compared: too few to be a pack", len(one), pdfs)
 	}
 	compareTrees(t, tree(t, first.path("crosscheck-data", "vault")), tree(t, second.path("crosscheck-data", "vault")))
 }
 
-// compareTrees names the first file, in order, and its first byte that differ.
+// compareTrees names each file that differs, and its first byte that does.
 func compareTrees(t *testing.T, one, two map[string][]byte) {
 	t.Helper()
 	names := slices.Sorted(maps.Keys(one))
@@ -53,7 +53,7 @@ func compareTrees(t *testing.T, one, two map[string][]byte) {
 		for at < min(len(a), len(b)) && a[at] == b[at] {
 			at++
 		}
-		t.Fatalf("%s has %d and %d bytes and differs from byte %d on:\n%q\n%q", name, len(a), len(b), at, around(a, at), around(b, at))
+		t.Errorf("%s has %d and %d bytes and differs from byte %d on:\n%q\n%q", name, len(a), len(b), at, around(a, at), around(b, at))
 	}
 }
 
