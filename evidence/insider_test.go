@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -189,4 +190,33 @@ func writtenOtherwise(t *testing.T, dir string) string {
 	write(t, filepath.Join(other, "README.txt"), []byte("Read me"))
 	resign(t, other, 1, func(*evidence.Manifest) {})
 	return other
+}
+
+// The key holder may also be who lies, and name a program of his own as the one
+// that wrote the pack: then what cannot be confirmed is not called intact.
+func TestVerifyBelievesNoOtherProgram(t *testing.T) {
+	t.Parallel()
+	whole := writePack(t, 0)
+	other := replace("provenance.json", `"binary_sha256":"[0-9a-f]{64}"`, `"binary_sha256":"`+strings.Repeat("0", 64)+`"`)
+	t.Run("a report that says other than the decisions", func(t *testing.T) {
+		t.Parallel()
+		dir := copyTree(t, whole)
+		both(other, replace("report/soc2.pdf", `(?s).*`, `%PDF-1.4 all is well`))(t, dir)
+		resign(t, dir, 1, func(*evidence.Manifest) {})
+		r := fullVerify(t, dir, fixtureSigner(t, 1).Fingerprint())
+		if !slices.Contains(r.Differing, "report/soc2.pdf") || !strings.Contains(r.Verdict(), "NOT verified") {
+			t.Errorf("differing %v, verdict %q: want the report named and not called verified", r.Differing, r.Verdict())
+		}
+	})
+	t.Run("a file that no pack has", func(t *testing.T) {
+		t.Parallel()
+		dir := copyTree(t, whole)
+		other(t, dir)
+		write(t, filepath.Join(dir, "LETTER.txt"), []byte("Everything is in order."))
+		resign(t, dir, 1, func(*evidence.Manifest) {})
+		r := fullVerify(t, dir, fixtureSigner(t, 1).Fingerprint())
+		if r.Intact || !slices.ContainsFunc(r.Problems, func(p evidence.Problem) bool { return p.File == "LETTER.txt" }) {
+			t.Errorf("intact %v, problems %v: want LETTER.txt named", r.Intact, r.Problems)
+		}
+	})
 }

@@ -16,6 +16,7 @@ type Report struct {
 	Redecided int64     `json:"redecided"` // which were also made again; all or none
 	Checked   []string  `json:"checked"`   // what was checked, in words
 	Unchecked []string  `json:"unchecked"` // what was not, and why
+	Differing []string  `json:"differing"` // reports and other derived files that another program wrote, and that were not confirmed
 	Problems  []Problem `json:"problems"`
 	Left      int64     `json:"problems_left_out"` // beyond those listed
 }
@@ -40,6 +41,9 @@ func (r Report) Verdict() string {
 	switch {
 	case !r.Intact:
 		return "NOT INTACT: do not rely on this pack"
+	case len(r.Differing) > 0:
+		return fmt.Sprintf("records intact, but %d files, such as %s, are NOT verified: this program does not write them so; use the version that wrote the pack, or rely on its records alone",
+			len(r.Differing), r.Differing[0])
 	case r.Signer.Authenticated:
 		return "intact; signed by the key you named, " + r.Signer.Fingerprint
 	}

@@ -27,16 +27,20 @@ func (v *verification) rewrite(ctx context.Context) error {
 		v.r.problem(manifestFile, "the pack cannot be written again: %v", err)
 		return nil
 	}
-	differing := v.differing(made)
+	differing, strange := v.differing(made)
+	for _, path := range strange {
+		v.r.problem(path, "is listed, but no file of a pack: the program makes none of this name from the run")
+	}
 	same := v.opts.Program.BinarySHA256 != "" && v.opts.Program.BinarySHA256 == written.BinarySHA256
 	switch {
-	case len(differing) == 0:
+	case len(differing)+len(strange) == 0:
 		v.r.checked("%d files written again, reports included: they say what decisions, snapshots and library say", len(made))
 	case same:
 		for _, path := range differing {
 			v.r.problem(path, "is not what the program that wrote the pack makes of its decisions, snapshots and library")
 		}
-	default:
+	default: // who signs may also be who lies: nothing that a stranger's program wrote is taken on its word
+		v.r.Differing = differing
 		v.r.unchecked("whether these files say what the decisions say: this program writes them otherwise than %s did: %s",
 			printableText(written.Version), clipTo(strings.Join(differing, ", "), 300))
 	}
@@ -106,20 +110,23 @@ func (v *verification) recorded(ctx context.Context, yield func(Line) error) err
 	}
 }
 
-// differing names the files that are not in both, byte for byte.
-func (v *verification) differing(made []File) []string {
+// differing names the files that are not in both, byte for byte, and apart from
+// them those that the pack lists and writing it again does not make.
+func (v *verification) differing(made []File) (out, strange []string) {
 	again := map[string]string{}
 	for _, f := range made {
 		again[f.Path] = f.SHA256
 	}
-	var out []string
 	for _, f := range v.manifest.Files {
-		if again[f.Path] != f.SHA256 {
+		switch sum, ok := again[f.Path]; {
+		case !ok:
+			strange = append(strange, f.Path)
+		case sum != f.SHA256:
 			out = append(out, f.Path)
 		}
 		delete(again, f.Path)
 	}
-	return append(out, sortedKeys(again)...)
+	return append(out, sortedKeys(again)...), strange
 }
 
 // printableText makes a text from a stranger fit for a terminal.

@@ -174,7 +174,11 @@ needed but the pack; it may come from anyone.
 Without --key the signer is not authenticated: anyone can sign. Obtain the
 fingerprint in another way than with the pack.
 
-Exit codes: 0 intact; 1 not intact, or it could not be verified.`,
+A pack's reports are written again and compared. Another version of the program
+may write them otherwise: then the records are verified, and the reports are not.
+
+Exit codes: 0 intact; 1 not intact, or it could not be verified; 3 the records
+are intact, but the reports could not be confirmed.`,
 		Example: `  crosscheck evidence verify crosscheck-data/packs/*
   crosscheck evidence verify --key auditor-known.pem pack.zip`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -190,7 +194,7 @@ Exit codes: 0 intact; 1 not intact, or it could not be verified.`,
 }
 
 func (a *app) verifyPacks(ctx context.Context, paths []string, key, output string) error {
-	reports, broken := []evidence.Report{}, 0
+	reports, broken, differing := []evidence.Report{}, 0, 0
 	for _, path := range paths {
 		r, err := verifyPack(ctx, path, key)
 		if err != nil {
@@ -198,6 +202,8 @@ func (a *app) verifyPacks(ctx context.Context, paths []string, key, output strin
 		}
 		if reports = append(reports, r); !r.Intact {
 			broken++
+		} else if len(r.Differing) > 0 {
+			differing++
 		}
 		if output == "json" {
 			continue
@@ -215,6 +221,9 @@ func (a *app) verifyPacks(ctx context.Context, paths []string, key, output strin
 	}
 	if broken > 0 {
 		return fmt.Errorf("%d of %d packs are not intact", broken, len(paths))
+	}
+	if differing > 0 {
+		return &exit{exitNotEvaluated, fmt.Errorf("%d of %d packs have reports that could not be confirmed", differing, len(paths))}
 	}
 	return nil
 }
