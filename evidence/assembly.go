@@ -67,6 +67,17 @@ func (a *assembly) library(ctx context.Context) error {
 			return err
 		})
 	})
+	if err != nil {
+		return err
+	}
+	var modules []module
+	err = a.vaulted(ctx, a.rec.Run.Library, func(r io.Reader) (err error) {
+		modules, err = readModules(r)
+		return err
+	})
+	for _, t := range a.tested {
+		t.imports = imported(modules, t.control.File)
+	}
 	return err
 }
 

@@ -37,7 +37,7 @@ func (a *assembly) documents(context.Context) error {
 	}
 	err = a.out.writeJSON(provenanceFile, provenanceDocument{
 		Time: timeOf(run),
-		Run: run.Provenance, WrittenBy: a.cfg.ToolVersion, Trigger: run.Trigger, ConfigDigest: run.ConfigDigest,
+		Run:  run.Provenance, WrittenBy: a.cfg.ToolVersion, Trigger: run.Trigger, ConfigDigest: run.ConfigDigest,
 		Revision: run.Revision, Signer: a.signer, Readers: readers(run),
 	})
 	if err != nil {

@@ -105,20 +105,19 @@ func (r *report) write() {
 	r.contents()
 	r.completeness()
 	r.matrix()
-	for i, t := range r.tests {
-		if i == 0 {
-			r.newPage()
-			r.section("4  Automated tests", 0)
-			r.paragraph("One section for each automated test that this framework uses. Tables repeat at most " + strconv.Itoa(shown) +
-				" resources of a kind and say so; every decision is a row of the test's population file.")
-		} else {
-			r.newPage()
-		}
+	r.newPage()
+	r.section("4  Automated tests", 0)
+	r.paragraph("One section for each automated test that this framework uses. Tables repeat at most " + strconv.Itoa(shown) +
+		" resources of a kind and say so; every decision is a row of the test's population file. Of decision ids the first 16 digits are given; " + decisionsFile + " has them whole.")
+	for _, t := range r.tests {
+		r.room(110)
 		r.test(t)
 	}
+	r.newPage()
 	r.exceptions()
 	r.limits()
 	r.verification()
+	r.annex()
 }
 
 func (r *report) cover() {
@@ -128,7 +127,7 @@ func (r *report) cover() {
 	r.y += 7
 	r.lines("Results of automated tests", bold, 22, navy, bodyWidth)
 	r.y += 1
-	r.lines(strings.TrimSuffix(r.framework.Title+", edition "+r.framework.Version, ", edition "), plain, 12.5, ink, bodyWidth)
+	r.lines(edition(r.framework), plain, 12.5, ink, bodyWidth)
 	r.y += 4
 	if w := r.a.warnings(); len(w) > 0 {
 		r.box("Read this first", w)
@@ -137,14 +136,14 @@ func (r *report) cover() {
 	r.facts([][2]string{
 		{"Entity", oneLine(run.Entity)},
 		{"System", oneLine(run.System)},
-		{"Point in time", audit.Stamp(run.AsOf) + " (UTC). A run is one point in time; it is not a period."},
-		{"Scope", scopeText(run.Scope)},
+		{"Time", strings.Join(timeOf(run).sentences(), " ") + " A run is one point in time; it is not a period. Times are UTC."},
+		{"Scope", scopeText(run.Scope) + fmt.Sprintf(": %d origins, %d automated tests; out of scope: ", len(run.Snapshots), len(r.a.tested)) + outOfScope(r.a.rec)},
 		{"Origins", originsText(run)},
 		{"Run", run.ID + ", " + string(run.Trigger) + ", " + string(run.Status)},
 		{"Pack", r.a.id},
 		{"Previous pack", cmp.Or(r.a.previous, "none")},
 		{"Tests (library)", "revision " + run.Revision},
-		{"Configuration", "digest " + run.ConfigDigest},
+		{"Configuration", "digest " + run.ConfigDigest + "; in words in section 2"},
 		{"Run by", cmp.Or(run.Provenance.User, "unknown user") + " on " + cmp.Or(run.Provenance.Host, "unknown host") +
 			" with crosscheck " + cmp.Or(run.Provenance.Version, "unknown") + ", binary sha256 " + binary},
 		{"Signed by", "Ed25519 key with fingerprint " + r.a.signer},
@@ -206,7 +205,7 @@ func (r *report) contents() {
 	for _, t := range r.tests {
 		entries = append(entries, testTitle(t))
 	}
-	entries = append(entries, "5  Accepted risks and notices", "6  What this report does not show", "7  How to verify this report")
+	entries = append(entries, "5  Accepted risks and notices", "6  What this report does not show", "7  How to verify this report", annexTitle)
 	for _, e := range entries {
 		r.room(6)
 		indent := 0.0
@@ -231,6 +230,18 @@ func (r *report) contents() {
 		{"Population gap", "Resources may exist that the source did not list. The requirement is not fully tested."},
 		{"Strength", "How far the test goes: direct (it tests the requirement itself), partial (a part of it), supporting (it corroborates)."},
 	})
+}
+
+// edition names the framework as its publisher does: a version that only
+// completes what the title says is put into it.
+func edition(f audit.Framework) string {
+	title, version := oneLine(f.Title), strings.TrimSpace(f.Version)
+	year, rest, _ := strings.Cut(version, " ")
+	if head, tail, ok := strings.Cut(title, ":"+year); ok && year != "" {
+		rest = strings.NewReplacer("with Amendment", "incl. Amd").Replace(rest)
+		return strings.TrimSpace(head + ":" + year + " " + rest + strings.Replace(tail, " ", ", ", 1))
+	}
+	return strings.TrimSuffix(title+", edition "+version, ", edition ")
 }
 
 func testTitle(t *tested) string { return t.control.ID + "  " + oneLine(t.control.Title) }

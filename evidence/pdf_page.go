@@ -18,6 +18,8 @@ const (
 	bodyWidth  = pageWidth - 2*margin
 	factLabel  = 42.0   // width of a fact's name
 	point      = 0.3528 // mm
+	// headingHeight is that of a heading of one line, in mm.
+	headingHeight = 9.0
 )
 
 // colour is red, green and blue.
@@ -50,6 +52,7 @@ type layout struct {
 	total  int            // pages, known from the pass before
 	marks  map[string]int // section → page, of this pass
 	before map[string]int // section → page, of the pass before
+	titles []string       // headings that wait for what they stand above
 }
 
 func newLayout(moment time.Time) (*layout, error) {
@@ -81,10 +84,18 @@ func (l *layout) newPage() {
 	l.y = bodyTop
 }
 
-// room begins a page unless there is room for so many mm.
+// room begins a page unless there is room for so many mm. Headings that wait
+// come to stand above what asks for the room, never at the end of a page.
 func (l *layout) room(height float64) {
-	if l.y+height > bodyEnd {
+	titles := l.titles
+	l.titles = nil
+	if l.y+height+float64(len(titles))*headingHeight > bodyEnd {
 		l.newPage()
+	}
+	for _, t := range titles {
+		l.y += 3
+		l.lines(t, bold, 9.5, ink, bodyWidth)
+		l.y += 1
 	}
 }
 
@@ -117,7 +128,7 @@ func (l *layout) section(title string, level int) {
 	if level > 0 {
 		size, before = 12.0, 4
 	}
-	l.room(before + 30)
+	l.room(before + 34)
 	if l.y > bodyTop {
 		l.y += before
 	}
@@ -129,12 +140,7 @@ func (l *layout) section(title string, level int) {
 }
 
 // heading is a title without a bookmark.
-func (l *layout) heading(title string) {
-	l.room(22)
-	l.y += 3
-	l.lines(title, bold, 9.5, ink, bodyWidth)
-	l.y += 1
-}
+func (l *layout) heading(title string) { l.titles = append(l.titles, title) }
 
 // paragraph is running text.
 func (l *layout) paragraph(text string) {

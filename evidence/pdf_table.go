@@ -33,30 +33,59 @@ const (
 )
 
 // table sets rows under a header that every page repeats. A cell that is cut
-// says where all of it is.
+// says where all of it is; with all empty none is cut. The header stands with
+// the first row, and a row that no page holds goes on overleaf.
 func (l *layout) table(columns []column, rows [][]cell, all string) {
-	l.room(30)
-	l.tableHeader(columns)
-	for _, row := range rows {
+	for i, row := range rows {
 		set := make([][]setLine, len(row))
-		height := 0.0
-		for i, c := range row {
-			set[i] = l.set(c, columns[i].width-2*cellPad, all)
-			sum := 2 * cellPad
-			for _, s := range set[i] {
-				sum += s.height
-			}
-			height = max(height, sum)
+		for j, c := range row {
+			set[j] = l.set(c, columns[j].width-2*cellPad, all)
 		}
-		if l.y+height > bodyEnd {
+		if i == 0 {
+			l.room(tableHead + min(rowHeight(set), 80))
+			l.tableHeader(columns)
+		}
+		for rowHeight(set) > bodyEnd-l.y {
+			if free := bodyEnd - l.y; free > 25 && rowHeight(set) > bodyEnd-bodyTop-2*tableHead {
+				var part [][]setLine
+				part, set = splitRow(set, free)
+				l.row(columns, part)
+			}
 			l.newPage()
 			l.tableHeader(columns)
 		}
 		l.row(columns, set)
-		l.y += height
+		l.y += rowHeight(set)
 		l.rule(margin, l.y, tableWidth(columns), light)
 	}
 	l.y += 3.5
+}
+
+// tableHead is as high as a header gets, in mm.
+const tableHead = 13.0
+
+func rowHeight(set [][]setLine) (height float64) {
+	for _, lines := range set {
+		sum := 2 * cellPad
+		for _, s := range lines {
+			sum += s.height
+		}
+		height = max(height, sum)
+	}
+	return height
+}
+
+// splitRow takes from each cell what fits, and gives the rest.
+func splitRow(set [][]setLine, height float64) (part, rest [][]setLine) {
+	for _, lines := range set {
+		n, sum := 0, 2*cellPad
+		for n < len(lines) && sum+lines[n].height <= height {
+			sum += lines[n].height
+			n++
+		}
+		part, rest = append(part, lines[:n]), append(rest, lines[n:])
+	}
+	return part, rest
 }
 
 func (l *layout) row(columns []column, set [][]setLine) {
@@ -120,11 +149,14 @@ func (l *layout) set(c cell, width float64, all string) []setLine {
 		if t.face == mono {
 			size = monoSize
 		}
-		short, cut := shorten(t.text, 2000)
+		short, cut := t.text, 0
+		if all != "" {
+			short, cut = shorten(t.text, 2000)
+		}
 		for _, line := range l.fonts.wrap(l.fonts.legible(short, t.face), t.face, size, width) {
 			out = append(out, setLine{line, t.face, size, lineHeight(size), t.colour})
 		}
-		if len(out) > cellLines || cut > 0 {
+		if all != "" && len(out) > cellLines || cut > 0 {
 			out = out[:min(len(out), cellLines)]
 			for _, line := range l.fonts.wrap("[shortened here; whole in "+all+"]", plain, cellSize, width) {
 				out = append(out, setLine{line, plain, cellSize, lineHeight(cellSize), muted})

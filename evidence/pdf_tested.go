@@ -24,7 +24,7 @@ func (r *report) test(t *tested) {
 		{"Severity", string(c.Severity)},
 		{"Evidence for", strings.Join(of, ", ")},
 		{"Why it matters", oneLine(c.Why)},
-		{"Version", "digest " + c.Digest},
+		{"Version", "control digest " + c.Digest},
 	})
 	r.heading("Test procedure")
 	r.list(t.procedure(), numbered)
@@ -32,13 +32,7 @@ func (r *report) test(t *tested) {
 	r.deviations(t)
 	r.accepted(t)
 	r.reasons("Not evaluated", t.notEvaluated, t.populationFile())
-	r.reasons("Excluded from the population", t.excluded, t.populationFile())
-	r.heading("Rule, in Rego")
-	if strings.TrimSpace(c.Rego) == "" {
-		r.paragraph("The text of the rule is in " + libraryFile + " as " + c.File + ".")
-		return
-	}
-	r.code(c.Rego)
+	r.exclusions(t)
 }
 
 // population shows how the decisions came out, by origin and type.
@@ -69,16 +63,16 @@ func (r *report) population(t *tested) {
 	for _, g := range t.total.Gaps {
 		r.lines("Population gap: "+gapText(g), plain, 8.5, red, bodyWidth)
 	}
-	r.note(fmt.Sprintf("Listed = no deviation + deviation + not evaluated + excluded. All %d rows: %s", t.total.Listed, t.populationFile()))
+	r.note(fmt.Sprintf("Listed = no deviation + deviation + not evaluated + excluded. Every one is a row of %s", t.populationFile()))
 }
 
 func deviationColumns() []column {
 	return []column{
-		{title: "Resource and deviation", width: 66},
-		{title: "Owner", width: 22},
+		{title: "Resource and deviation", width: 68},
+		{title: "Owner", width: 21},
 		{title: "Observed", width: 34},
-		{title: "Expected", width: 31},
-		{title: "Decision id", width: bodyWidth - 153},
+		{title: "Expected", width: 30},
+		{title: "Decision id begins", width: bodyWidth - 153},
 	}
 }
 
@@ -121,7 +115,7 @@ func deviationRows(e excerpt, accepted bool) [][]cell {
 			if x := strings.TrimSpace(l.Exception + " " + v.Exception); accepted && x != "" {
 				name = name.also(text{"accepted by " + x, bold, amber})
 			}
-			rows = append(rows, []cell{name, words(l.Owner), code(string(v.Observed)), code(string(v.Expected)), code(l.ID)})
+			rows = append(rows, []cell{name, words(l.Owner), code(string(v.Observed)), code(string(v.Expected)), shortID(l)})
 		}
 	}
 	return rows
@@ -147,18 +141,55 @@ func (r *report) reasons(title string, e excerpt, file string) {
 		for _, reason := range l.Reasons {
 			why = why.also(text{reason.sentence(), plain, ink})
 		}
-		rows = append(rows, []cell{resourceCell(l, plain), words(l.Owner), why, code(l.ID)})
+		rows = append(rows, []cell{resourceCell(l, plain), words(l.Owner), why, shortID(l)})
 	}
-	r.table([]column{{title: "Resource", width: 68}, {title: "Owner", width: 22}, {title: "Reason", width: 63}, {title: "Decision id", width: bodyWidth - 153}}, rows, decisionsFile)
+	r.table([]column{{title: "Resource", width: 68}, {title: "Owner", width: 22}, {title: "Reason", width: 63}, {title: "Decision id begins", width: bodyWidth - 153}}, rows, decisionsFile)
 	r.rowCount(e, file)
+}
+
+// exclusions tells each reason once, and which resources it holds for.
+func (r *report) exclusions(t *tested) {
+	if t.excluded.Total == 0 {
+		return
+	}
+	r.heading("Excluded from the population")
+	for _, why := range sortedKeys(t.reasons) {
+		g := t.reasons[why]
+		r.paragraph(fmt.Sprintf("%d %s: %s", g.total, plural(g.total, "resource"), sentence(why)))
+		if g.total > named {
+			r.note(fmt.Sprintf("Their names, with decision ids, are the rows of %s whose outcome is excluded.", t.populationFile()))
+			continue
+		}
+		var rows [][]cell
+		half := (len(g.lines) + 1) / 2
+		for i := range half {
+			row := []cell{resourceCell(g.lines[i], plain), nil}
+			if half+i < len(g.lines) {
+				row[1] = resourceCell(g.lines[half+i], plain)
+			}
+			rows = append(rows, row)
+		}
+		r.table([]column{{title: "Resources", width: bodyWidth / 2}, {title: "", width: bodyWidth / 2}}, rows, t.populationFile())
+	}
 }
 
 // rowCount says how many rows there are, and where all are.
 func (r *report) rowCount(e excerpt, file string) {
+	violations := int64(0)
+	for _, l := range e.Lines {
+		violations += int64(len(l.Violations))
+	}
 	if int64(len(e.Lines)) == e.Total {
-		r.note(fmt.Sprintf("All %d %s are shown; also in %s.", e.Total, plural(e.Total, "resource"), file))
+		said := fmt.Sprintf("%d %s", e.Total, plural(e.Total, "resource"))
+		if violations > 0 {
+			said += fmt.Sprintf(", %d %s", violations, plural(violations, "deviation"))
+		}
+		r.note(said + ". All are shown here; also in " + file + ", with whole decision ids.")
 		return
 	}
 	r.lines(fmt.Sprintf("%d of %d resources are shown. All are in %s and %s.", len(e.Lines), e.Total, file, decisionsFile), bold, 8, amber, bodyWidth)
 	r.y += 2
 }
+
+// shortID is as much of a decision's id as stands on one line and finds it.
+func shortID(l Line) cell { return code(l.ID[:min(len(l.ID), 16)]) }

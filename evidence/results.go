@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -43,6 +44,7 @@ func resultsOf(f audit.Framework, list []*tested) []result {
 			r.tests = append(r.tests, testOf{e, byID[e.Control]})
 		}
 		r.judge()
+		r.count()
 		out = append(out, r)
 	}
 	return out
@@ -55,33 +57,51 @@ func (r *result) judge() {
 		r.word = notTestable
 		return
 	}
-	var gaps, found []string
-	var failed, accepted int64
+	var gaps []string
+	var failed int64
 	for _, t := range r.tests {
 		gaps = append(gaps, t.gaps()...)
 		if t.tested != nil {
 			failed += t.tested.total.Fail
-			accepted += t.tested.total.Excepted
-		}
-	}
-	if failed > 0 {
-		found = append(found, fmt.Sprintf("%d %s", failed, plural(failed, "deviation")))
-		if accepted > 0 {
-			found = append(found, fmt.Sprintf("%d of them accepted risks", accepted))
 		}
 	}
 	switch {
 	case len(gaps) > 0:
-		r.word = notFullyTested
-		if failed > 0 {
-			r.details = append(r.details, "deviations noted in what was tested: "+strings.Join(found, ", "))
-		}
-		r.details = append(r.details, gaps...)
+		r.word, r.details = notFullyTested, gaps
 	case failed > 0:
-		r.word, r.details = deviations, []string{strings.Join(found, ", ")}
+		r.word = deviations
 	default:
 		r.word = noDeviations
 	}
+}
+
+// count adds how much deviates: decisions, and resources, of which several tests may speak.
+func (r *result) count() {
+	resources := sums{}
+	var failed, accepted int64
+	for _, t := range r.tests {
+		if t.tested == nil {
+			continue
+		}
+		failed += t.tested.total.Fail
+		accepted += t.tested.total.Excepted
+		maps.Copy(resources, t.tested.failed)
+	}
+	if failed == 0 {
+		return
+	}
+	n := int64(len(resources))
+	said := fmt.Sprintf("%d failed %s on %d distinct %s", failed, plural(failed, "decision"), n, plural(n, "resource"))
+	if accepted > 0 {
+		said += fmt.Sprintf(", %d of them accepted risks", accepted)
+	}
+	if failed > 1 {
+		said += "; one object may appear both in a live source and in Terraform"
+	}
+	if r.word == notFullyTested {
+		said = "deviations noted in what was tested: " + said
+	}
+	r.details = append([]string{said + "."}, r.details...)
 }
 
 // gaps says why the automated test did not test all that there is.
@@ -165,10 +185,23 @@ func (a *assembly) warnings() []string {
 			}
 		}
 	}
-	if recorded := recordedOrigins(run); len(recorded) > 0 {
-		out = append(out, "RECORDED DATA: played back from recordings, not read live: "+strings.Join(recorded, ", ")+".")
+	return append(out, recordedWarning(run)...)
+}
+
+// recordedWarning says how much of the data is a recording.
+func recordedWarning(run audit.Run) []string {
+	recorded, all := recordedOrigins(run), len(run.Snapshots)
+	switch {
+	case len(recorded) == 0:
+		return nil
+	case len(recorded) == all:
+		return []string{fmt.Sprintf("RECORDED DATA: all %d of %d origins are recordings, played back and not read live. This is a demonstration and no evidence about a running system.", all, all)}
 	}
-	return out
+	names := strings.Join(recorded[:min(len(recorded), 4)], ", ")
+	if more := len(recorded) - 4; more > 0 {
+		names += fmt.Sprintf(" and %d more, which section 2 names", more)
+	}
+	return []string{fmt.Sprintf("RECORDED DATA: %d of %d origins are recordings, played back and not read live: %s.", len(recorded), all, names)}
 }
 
 func recordedOrigins(run audit.Run) []string {
@@ -177,9 +210,6 @@ func recordedOrigins(run audit.Run) []string {
 		if s.Recorded {
 			out = append(out, s.Origin)
 		}
-	}
-	if len(out) > 4 {
-		out = append(out[:4:4], fmt.Sprintf("and %d more origins", len(out)-4))
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,6 +36,9 @@ type tested struct {
 	accepted     excerpt // failed, with an exception on the whole or a part
 	notEvaluated excerpt
 	excluded     excerpt
+	reasons      map[string]*group // of exclusions
+	failed       sums              // digests of the resources that failed
+	imports      []module          // what the rule imports of the library
 }
 
 // newTested prepares the controls of a run, in order of id.
@@ -45,7 +49,7 @@ func newTested(run audit.Run, catalog audit.Catalog) ([]*tested, error) {
 	}
 	out := make([]*tested, 0, len(controls))
 	for _, c := range controls {
-		t := &tested{control: c, requirements: catalog.Requirements(c.ID), total: audit.Count{Control: c.ID}}
+		t := &tested{control: c, requirements: catalog.Requirements(c.ID), total: audit.Count{Control: c.ID}, reasons: map[string]*group{}, failed: sums{}}
 		for _, n := range run.Counts {
 			if n.Control != c.ID {
 				continue
@@ -69,6 +73,7 @@ func newTested(run audit.Run, catalog audit.Catalog) ([]*tested, error) {
 func (t *tested) add(l Line) {
 	switch l.Outcome {
 	case audit.Fail:
+		t.failed[sha256.Sum256([]byte(l.Resource))] = struct{}{}
 		if len(l.exceptions()) > 0 {
 			t.accepted.add(l)
 		}
@@ -79,6 +84,42 @@ func (t *tested) add(l Line) {
 		t.notEvaluated.add(l)
 	case audit.Excluded:
 		t.excluded.add(l)
+		t.exclude(l)
+	}
+}
+
+// group is the resources that are excluded for one reason.
+type group struct {
+	total int64
+	lines []Line // at most named
+}
+
+// named is how many resources of a group a report names.
+const named = 30
+
+// maxReasons keeps a control that makes up reasons from filling a report.
+const maxReasons = 40
+
+// exclude groups the exclusions by their reason: each is told once.
+func (t *tested) exclude(l Line) {
+	var why []string
+	for _, r := range l.Reasons {
+		why = append(why, r.sentence())
+	}
+	key := strings.Join(why, "; ")
+	g := t.reasons[key]
+	switch {
+	case g == nil && len(t.reasons) >= maxReasons:
+		key = "Other reasons, each with its resource in the population's file"
+		if g = t.reasons[key]; g == nil {
+			g = &group{}
+		}
+	case g == nil:
+		g = &group{}
+	}
+	t.reasons[key] = g
+	if g.total++; g.total <= named {
+		g.lines = append(g.lines, l)
 	}
 }
 
@@ -145,7 +186,19 @@ func (t *tested) procedure() []string {
 	}
 	return append(out,
 		"What does not meet the test is a deviation. Where something the test reads could not be read, the resource is not evaluated; it never counts as tested.",
-		"The rule as run is printed below and stands in "+libraryFile+" as "+c.File+"; every result is a row of "+t.populationFile()+".")
+		"The rule as run stands in "+libraryFile+" as "+c.File+t.importing()+"; its text, without its metadata, is printed in annex A. Every result is a row of "+t.populationFile()+".")
+}
+
+// importing names what the rule takes from the library.
+func (t *tested) importing() string {
+	if len(t.imports) == 0 {
+		return ", and imports nothing"
+	}
+	var out []string
+	for _, m := range t.imports {
+		out = append(out, m.path)
+	}
+	return " and imports " + strings.Join(out, ", ")
 }
 
 // sentence ends a text with a full stop.
