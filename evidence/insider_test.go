@@ -106,6 +106,7 @@ func changedRest() map[string]tamper {
 		"population cut":      {replace("populations/STO-001.csv", `[^\n]*\n\z`, ``), "populations/STO-001.csv"},
 		"document":            {replace("snapshots/aws_111122223333_eu-west-1.ndjson", `"public":true`, `"public":null`), "snapshots/aws_111122223333_eu-west-1.ndjson"},
 		"document dropped":    {replace("snapshots/aws_111122223333_eu-west-1.ndjson", `\A[^\n]*\n`, ``), "snapshots/aws_111122223333_eu-west-1.ndjson"},
+		"a key twice":         {replace("snapshots/aws_111122223333_eu-west-1.ndjson", `"gaps":\{\}`, `"gaps":{},"GAPS":null`), "snapshots/aws_111122223333_eu-west-1.ndjson"},
 		"counts":              {replace("run.json", `"fail":1[0-9],`, `"fail":3,`), "run.json"},
 		"gap hidden":          {replace("run.json", `"gaps":\[\{"code":"AccessDenied"[^]]*\]`, `"gaps":[]`), "run.json"},
 		"status":              {replace("run.json", `"revision":"....`, `"revision":"0000`), "run.json"},

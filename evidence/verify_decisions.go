@@ -124,6 +124,9 @@ func (w *walk) document(line []byte) error {
 	if err != nil {
 		return err
 	}
+	if !canonical(line) { // a reader that forgives would see another document than the engine
+		w.v.r.problem(w.file, "%s is not a resource document in canonical form", clip(h.ID))
+	}
 	if w.resources > 0 && h.ID <= w.last {
 		w.v.r.problem(w.file, "%s is not after %s: documents are sorted by id", clip(h.ID), clip(w.last))
 	}
@@ -282,4 +285,14 @@ func equalJSON(x, y any) bool {
 	}
 	b, err := audit.Canonical(y)
 	return err == nil && bytes.Equal(a, b)
+}
+
+// canonical tells whether a line is a resource document, rendered as we render one.
+func canonical(line []byte) bool {
+	r, err := audit.ParseResource(line)
+	if err != nil {
+		return false
+	}
+	again, err := r.Line()
+	return err == nil && bytes.Equal(again, line)
 }
