@@ -10,6 +10,7 @@ unencrypted := [{"disk": input.data.DescribeVolumes.VolumeId, "observed": encryp
 	input.source == "aws"
 	input.type == "AWS::EC2::Volume"
 	is_boolean(input.data.DescribeVolumes.Encrypted)
+	is_string(input.data.DescribeVolumes.VolumeId)
 }
 
 unencrypted := [{"disk": input.data.address, "observed": encrypted, "path": "/data/values/encrypted"} |
@@ -19,6 +20,7 @@ unencrypted := [{"disk": input.data.address, "observed": encrypted, "path": "/da
 	input.source == "terraform"
 	input.type == "aws_ebs_volume"
 	input.data.values.encrypted in {true, false, null}
+	is_string(input.data.address)
 }
 
 unencrypted := [{"disk": device.disk, "observed": device.encrypted, "path": device.path} |
@@ -28,6 +30,7 @@ unencrypted := [{"disk": device.disk, "observed": device.encrypted, "path": devi
 	input.source == "terraform"
 	input.type == "aws_instance"
 	input.data.values.root_block_device[0].encrypted in {true, false, null}
+	is_string(input.data.address)
 	not _unclear
 }
 
