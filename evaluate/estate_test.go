@@ -188,3 +188,14 @@ applies if data.estate.netbox.address[machine.address]
 	j.Snapshots[1].Gaps = []audit.Gap{{Origin: "netbox/hq", Type: "ipam.ipaddress", Code: audit.Unproven, Operation: "GET"}}
 	want(t, outcomes(t, e, j), "known REC-001 fail unknown", "unknown REC-001 not_evaluated lookup netbox.address")
 }
+
+func TestOddKinds(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{`"x[y]"`, `"a.b"`, `"A"`, `""`, `input.name`} {
+		files := addresses(t)
+		files["lib/estate/netbox.rego"] = strings.ReplaceAll(files["lib/estate/netbox.rego"], `"kind": "device"`, `"kind": `+kind)
+		if err := engine(t, library(t, files)).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "lib/estate/netbox.rego:8") {
+			t.Errorf("kind %s: Check() = %v, want an error that names file and line", kind, err)
+		}
+	}
+}

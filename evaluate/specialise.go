@@ -3,6 +3,7 @@ package evaluate
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -200,17 +201,20 @@ func splitEstate(modules map[string]*ast.Module) (map[string][]string, error) {
 	return kinds, nil
 }
 
+// plainName is what a kind is called: it becomes part of a rule's name.
+var plainName = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
+
 func estateKind(r *ast.Rule) (string, error) {
 	if r.Head.Key != nil {
 		if obj, ok := r.Head.Key.Value.(ast.Object); ok {
 			if v := obj.Get(ast.StringTerm("kind")); v != nil {
-				if s, ok := v.Value.(ast.String); ok {
+				if s, ok := v.Value.(ast.String); ok && plainName.MatchString(string(s)) {
 					return string(s), nil
 				}
 			}
 		}
 	}
-	return "", fmt.Errorf("%s: an estate rule must read `estate contains {\"kind\": \"<literal>\", \"key\": …, \"value\": …} if …`", r.Location)
+	return "", fmt.Errorf("%s: an estate rule must read `estate contains {\"kind\": \"<lower case name>\", \"key\": …, \"value\": …} if …`", r.Location)
 }
 
 // part is one control as a query asks about it.

@@ -209,6 +209,7 @@ func TestLoadRefuses(t *testing.T) {
 		"estate whole":              {ctl, "data.estate.aws.thing[thing.key]", "data.estate.aws.thing", ctl + ":29: data.estate.aws.thing: the estate cannot be read whole"},
 		"estate of no source":       {ctl, "data.estate.aws.thing[thing.key]", "data.estate.azure.thing[thing.key]", "no such source"},
 		"estate of any kind":        {ctl, "data.estate.aws.thing[thing.key]", "data.estate.aws[thing.key][thing.path]", "the kind is not a name"},
+		"estate of an odd kind":     {ctl, "data.estate.aws.thing[thing.key]", `data.estate.aws["x[y]"][thing.key]`, "the kind is not a name"},
 		"estate by a free key":      {ctl, "not data.estate.aws.thing[thing.key]", "data.estate.aws.thing[_]", "the key is not bound"},
 		"free key in a closure":     {ctl, "not data.estate.aws.thing[thing.key]", "count([1 | some k; data.estate.aws.thing[k]]) > 0", "the key is not bound"},
 		"free key in a set":         {ctl, "not data.estate.aws.thing[thing.key]", "count({1 | some k; data.estate.aws.thing[k]}) > 0", "the key is not bound"},

@@ -73,6 +73,11 @@ func inspectPackage(path string, mod *ast.Module) error {
 	if len(ref) < 3 || ref[1].Value.Compare(ast.String(folder)) != 0 {
 		return fmt.Errorf("%s:%d: %s; a module in %s/ belongs to a package below %s", path, mod.Package.Location.Row, mod.Package, folder, folder)
 	}
+	for _, part := range ref[1:] {
+		if name, ok := part.Value.(ast.String); !ok || !plainName.MatchString(string(name)) {
+			return fmt.Errorf("%s:%d: %s: the parts of a package are lower case letters, digits and underscores", path, mod.Package.Location.Row, mod.Package)
+		}
+	}
 	return nil
 }
 

@@ -3,6 +3,7 @@ package policies
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -151,10 +152,14 @@ func (c *inspector) inspectEstate(at *ast.Location, ref ast.Ref) {
 	if !ok || !slices.Contains(sources, string(source)) {
 		c.problem(at, "%s: no such source"+want, ref)
 	}
-	if kind, ok := ref[3].Value.(ast.String); !ok || kind == "" {
+	if kind, ok := ref[3].Value.(ast.String); !ok || !plainName.MatchString(string(kind)) {
 		c.problem(at, "%s: the kind is not a name"+want, ref)
 	}
 }
+
+// plainName is what kinds and parts of a package are called: they become parts
+// of rules and paths that are generated.
+var plainName = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
 
 // inspectEstateRules: what a resource declares may rest on that resource alone.
 func (c *inspector) inspectEstateRules() {
