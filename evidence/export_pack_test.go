@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
@@ -74,4 +75,34 @@ func ResultWords(run audit.Run, catalog audit.Catalog, framework string) (map[st
 		}
 	}
 	return out, nil
+}
+
+// Edition, EndpointText, SharedBasis and WithoutMetadata are what a report makes of words.
+func Edition(title, version string) string {
+	return edition(audit.Framework{Title: title, Version: version})
+}
+
+// EndpointText names an endpoint.
+func EndpointText(endpoint string) string { return endpointText(endpoint) }
+
+// SharedBasis is how bases end alike.
+func SharedBasis(bases ...string) string {
+	var types []audit.TypeCount
+	for _, b := range bases {
+		types = append(types, audit.TypeCount{Basis: b})
+	}
+	return sharedBasis(types)
+}
+
+// WithoutMetadata leaves out what a report tells in other words.
+func WithoutMetadata(rego string) string { return withoutMetadata(rego) }
+
+// Imported lists the modules of a library that a file imports.
+func Imported(library io.Reader, file string) ([]string, error) {
+	all, err := readModules(library)
+	out := []string{}
+	for _, m := range imported(all, file) {
+		out = append(out, m.path)
+	}
+	return out, err
 }

@@ -110,7 +110,7 @@ func (r *report) write() {
 	r.paragraph("One section for each automated test that this framework uses. Tables repeat at most " + strconv.Itoa(shown) +
 		" resources of a kind and say so; every decision is a row of the test's population file. Of decision ids the first 16 digits are given; " + decisionsFile + " has them whole.")
 	for _, t := range r.tests {
-		r.room(110)
+		r.room(95)
 		r.test(t)
 	}
 	r.newPage()

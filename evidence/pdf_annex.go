@@ -10,7 +10,7 @@ const annexTitle = "A  Annex: rules as run, in Rego"
 
 // annex prints the rules, and lists what they import.
 func (r *report) annex() {
-	r.newPage()
+	r.room(110)
 	r.section(annexTitle, 0)
 	r.paragraph("The text of each rule without its METADATA block, which section 4 tells in plain English. The whole library is " +
 		libraryFile + "; revision " + r.a.rec.Run.Revision + ".")
@@ -42,5 +42,5 @@ func (r *report) annex() {
 	r.room(50)
 	r.section("Adapters that the rules import", 1)
 	r.note(fmt.Sprintf("%d files of %s: they give one attribute the same name and meaning in every source.", len(rows), libraryFile))
-	r.table([]column{{title: "File", width: 46}, {title: "Bytes", width: 14, right: true}, {title: "SHA-256", width: 70}, {title: "Imported by the rules of", width: bodyWidth - 130}}, rows, "")
+	r.table([]column{{title: "File", width: 40}, {title: "Bytes", width: 13, right: true}, {title: "SHA-256", width: 89}, {title: "Imported by the rules of", width: bodyWidth - 142}}, rows, "")
 }

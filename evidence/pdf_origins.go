@@ -162,11 +162,11 @@ func (r *report) calls(s audit.Snapshot) {
 		rows = append(rows, []cell{op, words(parameters(c.Parameters)), number(c.Requests), number(c.Items), number(c.Errors)})
 	}
 	r.table([]column{
-		{title: "Call", width: 66},
-		{title: "Parameters", width: bodyWidth - 120},
+		{title: "Call", width: 62},
+		{title: "Parameters", width: bodyWidth - 110},
 		{title: "Requests", width: 18, right: true},
-		{title: "Items", width: 18, right: true},
-		{title: "Errors", width: 18, right: true},
+		{title: "Items", width: 15, right: true},
+		{title: "Errors", width: 15, right: true},
 	}, rows, runFile)
 }
 

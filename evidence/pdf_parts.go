@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -44,6 +45,9 @@ func (r *report) exceptions() {
 	r.table([]column{{title: "Notice", width: 36}, {title: "About", width: 50}, {title: "Message", width: bodyWidth - 86}}, rows, noticesFile)
 }
 
+// sourceNames are the sources as a reader knows them.
+var sourceNames = map[string]string{audit.AWS: "AWS", audit.Kubernetes: "Kubernetes", audit.NetBox: "NetBox", audit.Terraform: "Terraform"}
+
 // readTypes says what was read of each source, and so what was not.
 func (r *report) readTypes() []string {
 	var out []string
@@ -53,7 +57,7 @@ func (r *report) readTypes() []string {
 		if len(types) > 30 {
 			list = fmt.Sprintf("the %d types that section 2 and %s name", len(types), runFile)
 		}
-		out = append(out, "Of "+s+" only: "+list+". Nothing else of it was read.")
+		out = append(out, "Of "+cmp.Or(sourceNames[s], s)+" only: "+list+". Nothing else of it was read.")
 	}
 	return out
 }

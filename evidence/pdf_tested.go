@@ -155,6 +155,7 @@ func (r *report) exclusions(t *tested) {
 	r.heading("Excluded from the population")
 	for _, why := range sortedKeys(t.reasons) {
 		g := t.reasons[why]
+		r.room(48) // the reason stands with the names
 		r.paragraph(fmt.Sprintf("%d %s: %s", g.total, plural(g.total, "resource"), sentence(why)))
 		if g.total > named {
 			r.note(fmt.Sprintf("Their names, with decision ids, are the rows of %s whose outcome is excluded.", t.populationFile()))
@@ -184,7 +185,7 @@ func (r *report) rowCount(e excerpt, file string) {
 		if violations > 0 {
 			said += fmt.Sprintf(", %d %s", violations, plural(violations, "deviation"))
 		}
-		r.note(said + ". All are shown here; also in " + file + ", with whole decision ids.")
+		r.note(said + ". Shown here in full; also in " + file + ", with whole decision ids.")
 		return
 	}
 	r.lines(fmt.Sprintf("%d of %d resources are shown. All are in %s and %s.", len(e.Lines), e.Total, file, decisionsFile), bold, 8, amber, bodyWidth)

@@ -95,13 +95,28 @@ func (r *result) count() {
 	if accepted > 0 {
 		said += fmt.Sprintf(", %d of them accepted risks", accepted)
 	}
-	if failed > 1 {
+	if failed > 1 && r.recordedTwice() {
 		said += "; one object may appear both in a live source and in Terraform"
 	}
 	if r.word == notFullyTested {
 		said = "deviations noted in what was tested: " + said
 	}
 	r.details = append([]string{said + "."}, r.details...)
+}
+
+// recordedTwice tells whether deviations come both from Terraform and from elsewhere.
+func (r *result) recordedTwice() bool {
+	var terraform, live bool
+	for _, t := range r.tests {
+		if t.tested == nil {
+			continue
+		}
+		for _, c := range t.tested.counts {
+			terraform = terraform || c.Fail > 0 && audit.SourceOf(c.Origin) == audit.Terraform
+			live = live || c.Fail > 0 && audit.SourceOf(c.Origin) != audit.Terraform
+		}
+	}
+	return terraform && live
 }
 
 // gaps says why the automated test did not test all that there is.
