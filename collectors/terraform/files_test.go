@@ -123,7 +123,7 @@ func TestLooks(t *testing.T) {
 		"text":              {"hello", false},
 		"plan in UTF-16":    {"\xff\xfe{\x00\"\x00f\x00o\x00r\x00m\x00a\x00t\x00_\x00v\x00e\x00r\x00s\x00i\x00o\x00n\x00\"\x00:\x00", true},
 		"text in UTF-16":    {"\xff\xfeh\x00i\x00", false},
-		"gzip":              {"\x1f\x8b", false},
+		"gzip":              {"\x1f\x8b", true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -38,7 +38,7 @@ func Looks(head []byte) bool {
 	switch formOf(head) {
 	case utf16: // as PowerShell writes what is redirected: look at its ASCII
 		return Looks(bytes.ReplaceAll(head[2:], []byte{0}, nil))
-	case rawState, shown, plan, encrypted, binary, planLog, schemas, validated, backend, source:
+	case rawState, shown, plan, encrypted, binary, planLog, schemas, validated, backend, source, zipped:
 		return true
 	}
 	return false
