@@ -32,6 +32,18 @@ type Ledger struct {
 	lock *os.File // held from Begin until Close
 }
 
+// ownFolder refuses a folder in which anybody may replace what is on record.
+func ownFolder(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	if info.Mode().Perm()&0o002 != 0 {
+		return fmt.Errorf("data directory %s may be written by anyone: chmod 700 it, or choose another", dir)
+	}
+	return nil
+}
+
 // Open opens the ledger at path, made if it is not there, and brings its schema
 // up to date. It takes no lock: only Begin does.
 func Open(ctx context.Context, path string) (*Ledger, error) {
@@ -41,6 +53,9 @@ func Open(ctx context.Context, path string) (*Ledger, error) {
 	}
 	if err := os.MkdirAll(filepath.Dir(abs), 0o700); err != nil {
 		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	if err := ownFolder(filepath.Dir(abs)); err != nil {
+		return nil, err
 	}
 	f, err := os.OpenFile(abs, os.O_CREATE|os.O_RDWR, 0o600) // SQLite's other files get the same mode
 	if err != nil {

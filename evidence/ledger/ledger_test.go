@@ -305,3 +305,17 @@ func TestOpenRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestOpenRefusesAFolderOfAnybody(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ledger.Open(t.Context(), filepath.Join(dir, "ledger.db")); err == nil || !strings.Contains(err.Error(), "chmod 700") {
+		t.Errorf("Open() = %v, want a refusal that says what to do", err)
+	}
+}
