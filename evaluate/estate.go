@@ -91,11 +91,11 @@ func (e *estate) addGap(source, kind, what string) {
 
 // addPopulationGaps notes what population gaps may hide: every kind that
 // resources of the missing type could declare.
-func (e *estate) addPopulationGaps(ctx context.Context, lib *library, snapshots []audit.Snapshot) error {
+func (e *estate) addPopulationGaps(lib *library, snapshots []audit.Snapshot) error {
 	for _, s := range snapshots {
 		source := audit.SourceOf(s.Origin)
 		for _, g := range s.Gaps {
-			kinds, err := lib.declares(ctx, source, g.Type)
+			kinds, err := lib.declares(source, g.Type)
 			if err != nil {
 				return err
 			}

@@ -140,8 +140,13 @@ func TestUndeclaredKind(t *testing.T) {
 	t.Parallel()
 	files := addresses(t)
 	files["controls/rec/known.rego"] = strings.ReplaceAll(files["controls/rec/known.rego"], "netbox.address", "netbox.adress")
-	if err := engine(t, library(t, files)).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "netbox.adress") {
+	e := engine(t, library(t, files))
+	if err := e.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "netbox.adress") {
 		t.Errorf("Check() = %v, want an error that names the kind nothing declares", err)
+	}
+	j := judgement(t, doc("aws/1/eu", "T", "m", `{"ip":"10.0.0.1"}`), doc("netbox/hq", "dcim.device", "1", `{}`))
+	if err := e.Decide(t.Context(), j, func(audit.Verdict) error { return nil }); err == nil || !strings.Contains(err.Error(), "netbox.adress") {
+		t.Errorf("Decide() = %v: what looks up a kind that nothing declares must decide nothing", err)
 	}
 	if err := engine(t, library(t, addresses(t))).Check(t.Context()); err != nil {
 		t.Errorf("Check() of the library as it should be: %v", err)

@@ -99,8 +99,8 @@ func (e *Engine) DecideAlone(ctx context.Context, control string, line []byte, g
 }
 
 // Declares lists the estate kinds that resources of a type declare.
-func (e *Engine) Declares(ctx context.Context, source, typ string) ([]string, error) {
-	return e.library(e.lib.Catalog.Controls).declares(ctx, source, typ)
+func (e *Engine) Declares(source, typ string) ([]string, error) {
+	return e.library(e.lib.Catalog.Controls).declares(source, typ)
 }
 
 // AnythingReads tells whether a control or an estate rule reads at or below a pointer.

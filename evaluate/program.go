@@ -90,6 +90,9 @@ func (l *library) specialise(ctx context.Context, k kind) (*program, error) {
 	if err := p.analyse(ctx, kinds); err != nil {
 		return nil, err
 	}
+	if err := l.knownKinds(p); err != nil {
+		return nil, err
+	}
 	return p, p.prepareAll(ctx, kinds)
 }
 

@@ -129,7 +129,7 @@ func TestDeniedCalls(t *testing.T) {
 // joined tells whether resources of a type look others up, or are looked up.
 func joined(t testing.TB, e *evaluate.Engine, call answered) bool {
 	t.Helper()
-	kinds, err := e.Declares(t.Context(), call.source, call.typ)
+	kinds, err := e.Declares(call.source, call.typ)
 	if err != nil {
 		t.Fatal(err)
 	}
