@@ -46,7 +46,7 @@ func (r *report) requirement(res result) {
 	}, rows, "")
 	r.y -= 1.5
 	if res.requirement.NotEvidenced != "" {
-		r.lines("Not shown; manual evidence still needed: "+oneLine(res.requirement.NotEvidenced), plain, 8.5, ink, bodyWidth)
+		r.lines(res.requirement.ID+", not shown; manual evidence still needed: "+oneLine(res.requirement.NotEvidenced), plain, 8.5, ink, bodyWidth)
 	}
 	r.y += 5
 }
