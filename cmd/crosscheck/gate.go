@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,7 +30,8 @@ of any source, and nothing is recorded. Controls that look up a source that is
 not among the inputs are excluded, counted and said.
 
 Exit codes: 0 clean; 1 error, also an input without a resource; 2 violations that
-no exception covers; 3 something could not be evaluated.`,
+no exception covers; 3 something could not be evaluated, or nothing was judged:
+no control in scope judges any of the resources.`,
 		Example: `  terraform show -json plan.bin | crosscheck gate -
   crosscheck gate --severity high manifests/ plan.json
   crosscheck gate -o json terraform.tfstate`,
@@ -187,7 +189,31 @@ func gated(ctx context.Context, rec audit.Record) (gateResult, error) {
 		}
 		return nil
 	})
+	for _, list := range [][]gateDecision{g.Failed, g.NotEvaluated} {
+		slices.SortStableFunc(list, func(x, y gateDecision) int {
+			return cmp.Compare(rank(rec.Catalog, x.Control), rank(rec.Catalog, y.Control))
+		})
+	}
 	return g, err
+}
+
+// rank is that of a control's severity: worst first.
+func rank(catalog audit.Catalog, control string) int {
+	c, _ := catalog.Control(control)
+	return c.Severity.Rank()
+}
+
+// judged counts the decisions that say something of a resource.
+func (g gateResult) judged() int64 {
+	return g.Passed + int64(len(g.Failed)+len(g.NotEvaluated))
+}
+
+func (g gateResult) needEstate() int {
+	n := 0
+	for _, of := range g.NeedsEstate {
+		n += of
+	}
+	return n
 }
 
 // verdict is the exit code: error before violation before not evaluated.
@@ -201,12 +227,30 @@ func (g gateResult) verdict() error {
 		return fmt.Errorf("%s holds no resource: there is nothing to judge", g.Empty[0])
 	}
 	if n := int64(len(g.Failed)) - g.Accepted; n > 0 {
-		return &exit{exitViolations, fmt.Errorf("%d failed decisions that no exception covers", n)}
+		return &exit{exitViolations, fmt.Errorf("%s that no exception covers", plural(n, "failed decision"))}
+	}
+	if g.judged() == 0 {
+		return &exit{exitNotEvaluated, errors.New("nothing was judged: " + g.unjudged())}
 	}
 	if n := len(g.NotEvaluated) + len(g.Gaps); n > 0 {
-		return &exit{exitNotEvaluated, fmt.Errorf("%d decisions could not be evaluated, with %d gaps", len(g.NotEvaluated), len(g.Gaps))}
+		return &exit{exitNotEvaluated, fmt.Errorf("%s could not be evaluated, with %s", plural(int64(len(g.NotEvaluated)), "decision"), plural(int64(len(g.Gaps)), "gap"))}
 	}
 	return nil
+}
+
+// unjudged says why nothing was judged.
+func (g gateResult) unjudged() string {
+	these := "this resource"
+	if g.Resources != 1 {
+		these = fmt.Sprintf("any of these %d resources", g.Resources)
+	}
+	switch {
+	case g.needEstate() > 0:
+		return "no control in scope judges " + these + " without the live estate"
+	case g.Excluded > 0:
+		return "no control in scope applies to " + these
+	}
+	return "no control in scope judges " + these
 }
 
 func (a *app) printGate(g gateResult, catalog audit.Catalog) error {
@@ -236,12 +280,24 @@ func (a *app) printGate(g gateResult, catalog audit.Catalog) error {
 	for _, gap := range g.Gaps {
 		errs = append(errs, say("GAP  %s  %s  %s\n", printable(gap.Origin), gap.Type, gap.Code.Reason(gap.Operation)))
 	}
-	errs = append(errs, say("%d resources: %d passed, %d failed (%d accepted), %d not evaluated, %d excluded\n",
-		g.Resources, g.Passed, len(g.Failed), g.Accepted, len(g.NotEvaluated), g.Excluded))
+	errs = append(errs, say("%s\n", g.line()))
 	for _, c := range catalog.Controls {
 		if n := g.NeedsEstate[c.ID]; n > 0 {
-			errs = append(errs, say("excluded: %s on %d resources needs the live estate\n", c.ID, n))
+			errs = append(errs, say("excluded: %s on %s needs the live estate\n", c.ID, plural(int64(n), "resource")))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// line is the gate in one line.
+func (g gateResult) line() string {
+	out := fmt.Sprintf("%s on %s: %d passed, %d failed (%d accepted), %d not evaluated", plural(g.judged(), "decision"),
+		plural(g.Resources, "resource"), g.Passed, len(g.Failed), g.Accepted, len(g.NotEvaluated))
+	if g.Excluded > 0 {
+		out += fmt.Sprintf("; %d excluded", g.Excluded)
+	}
+	if n := g.needEstate(); n > 0 {
+		out += fmt.Sprintf("; %d more need the live estate", n)
+	}
+	return out
 }

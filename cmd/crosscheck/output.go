@@ -75,3 +75,11 @@ func inline(v any) string {
 	}
 	return printable(string(b))
 }
+
+// plural counts things by the word for one of them.
+func plural(n int64, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.FormatInt(n, 10) + " " + one + "s"
+}
