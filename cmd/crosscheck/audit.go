@@ -118,7 +118,7 @@ func (a *app) perform(ctx context.Context, in *installation, order audit.Order, 
 		if c := in.cfg.Sinks.Console; c != nil && how.format(c.Format) == console.JSON {
 			to = a.err
 		}
-		_, err = fmt.Fprintf(to, "\nEvidence pack  %s\nVerify it      crosscheck evidence verify %s\n", made.dir, made.dir)
+		_, err = fmt.Fprintf(to, "\nEvidence pack  %s\nVerify it      %s\n", made.dir, a.command("evidence verify "+quoted(made.dir)))
 	}
 	return run, err
 }

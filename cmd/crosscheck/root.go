@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -87,6 +88,25 @@ func (a *app) load() (configs.Config, error) {
 		a.note("warning: %s", w)
 	}
 	return cfg, err
+}
+
+// command is how a command is typed so that it finds what this one found.
+func (a *app) command(rest string) string {
+	if a.config == "" {
+		return "crosscheck " + rest
+	}
+	return "crosscheck --config " + quoted(a.config) + " " + rest
+}
+
+// plain is what a shell takes as it is.
+var plain = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+// quoted renders a word for a shell.
+func quoted(word string) string {
+	if plain.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // note tells a person something beside what the command is asked for.

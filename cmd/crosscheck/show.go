@@ -70,7 +70,7 @@ func (a *app) showDecision(ctx context.Context, prefix, output string) (err erro
 		return a.json(s)
 	}
 	var buf bytes.Buffer
-	s.print(&buf)
+	s.print(&buf, a.command)
 	_, err = a.out.Write(buf.Bytes())
 	return err
 }
@@ -112,7 +112,7 @@ func (in *installation) find(ctx context.Context, prefix string) (ledger.Decisio
 			return found[0], rec, nil
 		}
 	}
-	return d, audit.Record{}, fmt.Errorf("%w: failed ones were looked for in every run, passes in the latest %d", err, len(runs))
+	return d, audit.Record{}, fmt.Errorf("%w in %s: failed ones were looked for in every run, passes in the latest %d", err, in.cfg.DataDir, len(runs))
 }
 
 func findIn(ctx context.Context, rec audit.Record, prefix string) (found []ledger.Decision, err error) {
@@ -237,7 +237,7 @@ func exceptionOf(ctx context.Context, rec audit.Record, d ledger.Decision) (*aud
 	return nil, fmt.Errorf("the exceptions of run %s have no %s", short(rec.Run.ID), ids[i])
 }
 
-func (s shown) print(w *bytes.Buffer) {
+func (s shown) print(w *bytes.Buffer, command func(string) string) {
 	line := func(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
 	d := s.Decision
 	outcome := strings.ToUpper(strings.ReplaceAll(string(d.Outcome), "_", " "))
@@ -265,7 +265,7 @@ func (s shown) print(w *bytes.Buffer) {
 		for _, tool := range slices.Sorted(maps.Keys(s.Control.Fix)) {
 			line("  %s:\n%s", tool, indent(indent(s.Control.Fix[tool])))
 		}
-		line("  then: crosscheck reaudit %s", short(d.ID))
+		line("  then: %s", command("reaudit "+short(d.ID)))
 	}
 	if e := s.Exception; e != nil {
 		line("\nACCEPTED RISK\n  %s until %s, %s\n  %s\n  asked for by %s, approved by %s on %s", e.ID, audit.Stamp(e.Expires), e.Ticket,

@@ -49,7 +49,7 @@ func (a *app) sinks(in *installation, how show, made *packs, before func()) ([]a
 		list = append(list, s)
 	}
 	if cfg := in.cfg.Sinks.Console; cfg != nil {
-		s, err := console.New(console.Config{Out: a.out, Format: how.format(cfg.Format), Color: console.Colors(a.out)})
+		s, err := console.New(console.Config{Out: a.out, Format: how.format(cfg.Format), Color: console.Colors(a.out), Command: a.command("")})
 		if err != nil {
 			return nil, fmt.Errorf("sinks.console: %w", err)
 		}

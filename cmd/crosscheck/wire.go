@@ -69,7 +69,7 @@ func (a *app) open(ctx context.Context) (*installation, error) {
 		return nil, err
 	}
 	if _, err := os.Stat(in.ledgerPath()); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("nothing is on record in %s: run `crosscheck audit` first, or name its configuration with --config", in.cfg.DataDir)
+		return nil, fmt.Errorf("nothing is on record in %s: run `%s` first, or name its configuration with --config", in.cfg.DataDir, a.command("audit"))
 	}
 	in.ledger, err = ledger.Open(ctx, in.ledgerPath())
 	return in, err

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"golang.org/x/term"
 
@@ -28,6 +29,10 @@ type Config struct {
 	Format string // default Table
 	Color  bool   // Colors tells whether Out is for colours
 	Limit  int    // of violations in a table, default 10; the rest is counted
+
+	// Command is how the program is started again with the same configuration,
+	// default "crosscheck": what is told to be run next begins with it.
+	Command string
 }
 
 // Sink shows recorded runs. What comes from audited systems cannot steer the
@@ -37,12 +42,17 @@ type Sink struct {
 	format string
 	color  bool
 	limit  int
+
+	command string
 }
 
 // New checks the format.
 func New(cfg Config) (*Sink, error) {
 	if cfg.Format == "" {
 		cfg.Format = Table
+	}
+	if cfg.Command = strings.TrimSpace(cfg.Command); cfg.Command == "" {
+		cfg.Command = "crosscheck"
 	}
 	if cfg.Limit == 0 {
 		cfg.Limit = 10
@@ -55,7 +65,7 @@ func New(cfg Config) (*Sink, error) {
 	case cfg.Limit < 0:
 		return nil, fmt.Errorf("console: limit %d is negative", cfg.Limit)
 	}
-	return &Sink{out: cfg.Out, format: cfg.Format, color: cfg.Color, limit: cfg.Limit}, nil
+	return &Sink{out: cfg.Out, format: cfg.Format, color: cfg.Color, limit: cfg.Limit, command: cfg.Command}, nil
 }
 
 // Name implements audit.Sink.
@@ -74,7 +84,7 @@ func (s *Sink) Deliver(ctx context.Context, rec audit.Record) error {
 	default:
 		var worst []violation
 		if worst, err = worstOf(ctx, rec, s.limit); err == nil {
-			p := &page{w: w, color: s.color}
+			p := &page{w: w, color: s.color, command: s.command}
 			p.summary(sum, worst)
 		}
 	}

@@ -208,6 +208,9 @@ func TestManyViolations(t *testing.T) {
 	if first < 0 || !strings.Contains(got, "Not shown: 491. All of them: crosscheck decisions list --run "+rec.Run.ID) {
 		t.Errorf("the count of what is not shown is missing:\n%s", got)
 	}
+	if again := deliver(t, rec, console.Config{Command: "crosscheck --config a.yaml"}); !strings.Contains(again, "crosscheck --config a.yaml decisions list --run "+rec.Run.ID) {
+		t.Errorf("what to run next does not name the configuration:\n%s", again)
+	}
 	if worst := strings.Index(got, "/worst"); worst < first || worst > strings.Index(got, "/b001") || strings.Contains(got, "/b000") {
 		t.Errorf("not the worst first:\n%s", got)
 	}

@@ -18,8 +18,9 @@ const (
 
 // page writes a summary for a person. Writing errors surface in the writer's Flush.
 type page struct {
-	w     *bufio.Writer
-	color bool
+	w       *bufio.Writer
+	color   bool
+	command string
 }
 
 func (p *page) summary(s summary, worst []violation) {
@@ -120,10 +121,10 @@ func (p *page) violations(s summary, worst []violation) {
 			}
 			p.line("         " + shortened(one.Message))
 		}
-		p.line("         crosscheck decisions show " + printable(v.ID[:min(12, len(v.ID))]))
+		p.line("         " + p.command + " decisions show " + printable(v.ID[:min(12, len(v.ID))]))
 	}
 	if rest := s.total.Failed - int64(len(worst)); rest > 0 {
-		p.line(fmt.Sprintf("Not shown: %d. All of them: crosscheck decisions list --run %s", rest, printable(s.run.ID)))
+		p.line(fmt.Sprintf("Not shown: %d. All of them: %s decisions list --run %s", rest, p.command, printable(s.run.ID)))
 	}
 }
 
@@ -166,7 +167,7 @@ func (p *page) notices(run audit.Run) {
 
 func (p *page) rest(n int, what, how string) {
 	if n > 0 {
-		p.line(fmt.Sprintf("Not shown: %d %s. All of them: crosscheck %s, or the evidence pack", n, what, how))
+		p.line(fmt.Sprintf("Not shown: %d %s. All of them: %s %s, or the evidence pack", n, what, p.command, how))
 	}
 }
 
