@@ -36,15 +36,16 @@ func (a *app) decisionsListCmd() *cobra.Command {
 	var f listFlags
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the decisions of a run", Args: cobra.NoArgs,
-		Long: `Lists the decisions of the latest run, or of another: what failed and what was
-not evaluated, unless --outcome asks for something else.`,
+		Long: `Lists the decisions of the latest run that is complete, of everything and not
+simulated, or of another: what failed and what was not evaluated, unless --outcome
+asks for something else.`,
 		Example: `  crosscheck decisions list
   crosscheck decisions list --control STO-001 --outcome fail --excepted no
   crosscheck decisions list --resource '*nordhafen-www*' --outcome all
   crosscheck decisions list --run 51c0de -o json`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.listDecisions(cmd.Context(), f) },
 	}
-	cmd.Flags().StringVar(&f.run, "run", "", "id of a run, or its beginning (default: the latest)")
+	cmd.Flags().StringVar(&f.run, "run", "", "id of a run, or its beginning, or latest: the latest of any kind (default: the latest complete one of everything)")
 	cmd.Flags().StringVar(&f.control, "control", "", "only this control")
 	cmd.Flags().StringVar(&f.outcome, "outcome", "", "fail, not_evaluated, pass, excluded or all (default: fail and not_evaluated)")
 	cmd.Flags().StringVar(&f.resource, "resource", "", "only resources whose id has this form; * stands for anything")
@@ -77,7 +78,7 @@ func (a *app) listDecisions(ctx context.Context, f listFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, in.close()) }()
-	run, err := in.run(ctx, f.run)
+	run, err := in.listed(ctx, f.run)
 	if err != nil {
 		return err
 	}
@@ -118,8 +119,42 @@ func (a *app) printDecisions(rec audit.Record, page ledger.Page) error {
 		_, err := fmt.Fprintf(a.out, "\nMore: --after %q\n", page.Next)
 		return err
 	}
-	_, err := fmt.Fprintf(a.out, "\n%d decisions of run %s, as of %s\n", len(page.Decisions), short(rec.Run.ID), audit.Stamp(rec.Run.AsOf))
+	_, err := fmt.Fprintf(a.out, "\n%s of run %s%s, as of %s\n", plural(int64(len(page.Decisions)), "decision"), short(rec.Run.ID),
+		special(rec.Run), audit.Stamp(rec.Run.AsOf))
 	return err
+}
+
+// special says what makes a run another than a complete one of everything.
+func special(run audit.Run) string {
+	var out string
+	switch s := run.Scope; {
+	case run.Trigger == audit.Reaudit && len(s.Resources) > 0:
+		out += ", re-audit of " + plural(int64(len(s.Resources)), "resource")
+	case run.Trigger == audit.Reaudit:
+		out += ", re-audit of " + plural(int64(len(s.Controls)), "control")
+	case !s.Whole():
+		out += ", of a part"
+	}
+	if run.Simulated {
+		out += ", SIMULATED"
+	}
+	if run.Status != audit.Complete {
+		out += ", INCOMPLETE"
+	}
+	return out
+}
+
+// listed is the run that decisions are listed of: without a name the one that tells of everything.
+func (in *installation) listed(ctx context.Context, name string) (audit.Run, error) {
+	if name == "" {
+		if run, ok, err := in.ledger.LastComplete(ctx); ok || err != nil {
+			return run, err
+		}
+	}
+	if name == "latest" {
+		name = ""
+	}
+	return in.run(ctx, name)
 }
 
 // summary is one line on why a decision is what it is.

@@ -22,10 +22,12 @@ func (a *app) reauditCmd() *cobra.Command {
 		Long: `Judges again a decision (by its id, or the beginning of it), a resource (by its
 whole id) or a control. Only the origins concerned are collected again: those of
 the resources, and those that the controls look things up in. The rest is looked
-up in the last complete run. New decisions are linked to those they replace.
+up in the last complete run. New decisions are linked to those they replace, and
+what is no longer there is said to be gone.
 
-Exit codes: 0 complete and recorded; 1 error; 3 recorded, but an origin could not
-be read at all.`,
+Exit codes: 0 complete and recorded; 1 error, also a resource that was never seen;
+3 recorded, but an origin could not be read at all, or what was to be judged again
+could not be listed.`,
 		Example: `  crosscheck reaudit 3f9a2c
   crosscheck reaudit STO-001
   crosscheck reaudit aws/111122223333/eu-west-1/AWS::S3::Bucket/www`,
@@ -52,7 +54,7 @@ func (a *app) reaudit(ctx context.Context, args []string, output string, quiet b
 	case err != nil:
 		return err
 	case !ok:
-		return errors.New("no complete run to lay this one over: run `crosscheck audit` first")
+		return fmt.Errorf("no complete run to lay this one over: run `%s` first", a.command("audit"))
 	}
 	c, err := in.concerned(ctx, last, args)
 	if err != nil {
@@ -70,6 +72,17 @@ func (a *app) reaudit(ctx context.Context, args []string, output string, quiet b
 		if err := a.printRelinked(ctx, in, run); err != nil {
 			return err
 		}
+	}
+	gone, err := c.lost(ctx, run)
+	if err != nil {
+		return err
+	}
+	to := a.out
+	if quiet || output == "json" {
+		to = a.err
+	}
+	if err := printLost(to, gone); err != nil {
+		return err
 	}
 	return verdict(run, in.library.Catalog, "")
 }
