@@ -25,7 +25,11 @@ type Error struct {
 	Line    int
 	Field   string // sources.aws[0].regions
 	Message string
+	cause   error // of a file that cannot be read
 }
+
+// Unwrap gives the cause, where there is one.
+func (e *Error) Unwrap() error { return e.cause }
 
 func (e *Error) Error() string {
 	at := fmt.Sprintf("%s:%d: ", e.File, e.Line)
@@ -45,7 +49,7 @@ type decoder struct {
 }
 
 func (d *decoder) fail(n *yaml.Node, field, format string, args ...any) {
-	d.errs = append(d.errs, &Error{d.file, max(n.Line, 1), field, fmt.Sprintf(format, args...)})
+	d.errs = append(d.errs, &Error{File: d.file, Line: max(n.Line, 1), Field: field, Message: fmt.Sprintf(format, args...)})
 }
 
 func (d *decoder) err() error {

@@ -18,7 +18,7 @@ type Secret struct {
 	env    string
 	file   string
 	inline string
-	field  string // where it is configured, for errors
+	at     Error // where it is configured, for errors
 }
 
 // maxSecret bounds a secret's file.
@@ -38,17 +38,24 @@ func (s Secret) Reveal() (string, error) {
 		return s.inline, nil
 	case s.env != "":
 		if value = os.Getenv(s.env); value == "" {
-			return "", fmt.Errorf("%s: environment variable %s is not set", s.field, s.env)
+			return "", s.missing(fmt.Errorf("environment variable %s is not set", s.env))
 		}
 	case s.file != "":
 		var err error
 		if value, err = readSecret(s.file); err != nil {
-			return "", fmt.Errorf("%s: %w", s.field, err)
+			return "", s.missing(err)
 		}
 	default:
 		return "", errors.New("no secret is configured")
 	}
 	return value, nil
+}
+
+// missing says where the secret is configured that cannot be read.
+func (s Secret) missing(err error) error {
+	at := s.at
+	at.Message, at.cause = err.Error(), err
+	return &at
 }
 
 func readSecret(path string) (string, error) {
@@ -93,7 +100,7 @@ func (Secret) MarshalYAML() (any, error) { return hidden, nil }
 
 func (d *decoder) secret(into *Secret) read {
 	return func(n *yaml.Node, field string) {
-		into.field = field
+		into.at = Error{File: d.file, Line: max(n.Line, 1), Field: field}
 		if n.Kind == yaml.ScalarNode && n.ShortTag() != "!!null" && n.Value != "" {
 			into.inline = n.Value
 			d.warnings = append(d.warnings, fmt.Sprintf("%s:%d: %s: the secret is written in the file: use {env: NAME} or {file: PATH}", d.file, n.Line, field))

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evidence/ledger"
 	"github.com/crosscheck-dev/crosscheck/report/console"
 )
 
@@ -108,10 +110,11 @@ func (a *app) perform(ctx context.Context, in *installation, order audit.Order, 
 		return audit.Run{}, err
 	}
 	auditor.Progress = tell
+	auditor.Ledger = began{in.ledger, a}
 	run, err := auditor.Run(ctx, order)
 	stop()
 	if err != nil {
-		return run, err
+		return run, naming(in.library.Catalog, err)
 	}
 	if made.dir != "" && !how.quiet {
 		to := a.out
@@ -121,6 +124,33 @@ func (a *app) perform(ctx context.Context, in *installation, order audit.Order, 
 		_, err = fmt.Fprintf(to, "\nEvidence pack  %s\nVerify it      %s\n", made.dir, a.command("evidence verify "+quoted(made.dir)))
 	}
 	return run, err
+}
+
+// began is a ledger that tells of audits that were interrupted when the next one begins.
+type began struct {
+	*ledger.Ledger
+	app *app
+}
+
+// Begin implements audit.Ledger. Once it succeeded no other process audits:
+// what ran before and is marked now ended without a record. The next one finds
+// it marked, and does not say it again.
+func (b began) Begin(ctx context.Context, started time.Time) (string, error) {
+	before, err := b.Attempts(ctx, 10)
+	if err != nil {
+		return "", err
+	}
+	attempt, err := b.Ledger.Begin(ctx, started)
+	if err != nil {
+		return "", err
+	}
+	after, err := b.Attempts(ctx, 11)
+	for _, t := range after {
+		if t.Status == audit.Interrupted && slices.ContainsFunc(before, func(x ledger.Attempt) bool { return x.ID == t.ID && x.Status == audit.Running }) {
+			b.app.note("an audit that began at %s was interrupted: nothing of it was recorded", t.Started)
+		}
+	}
+	return attempt, err
 }
 
 // verdict turns what a run came to into an exit code.

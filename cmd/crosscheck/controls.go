@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -38,7 +39,7 @@ func (a *app) controlsListCmd() *cobra.Command {
 			}
 			list, err := lib.Catalog.Select(f.scope())
 			if err != nil {
-				return err
+				return naming(lib.Catalog, err)
 			}
 			if output == "json" {
 				return a.json(map[string]any{"revision": lib.Catalog.Revision, "controls": append([]audit.Control{}, list...)})
@@ -51,6 +52,12 @@ func (a *app) controlsListCmd() *cobra.Command {
 		},
 	}
 	f.register(cmd)
+	for flag, usage := range map[string]string{
+		"control": "list only these controls (ids)", "framework": "list only controls that a framework refers to",
+		"severity": "list only controls of this severity and worse",
+	} {
+		cmd.Flags().Lookup(flag).Usage = usage
+	}
 	outputFlag(cmd, &output)
 	return cmd
 }
@@ -62,6 +69,19 @@ func (a *app) library() (*policies.Library, error) {
 		return nil, err
 	}
 	return library(cfg)
+}
+
+// naming adds to the error of an unknown framework those that there are.
+func naming(catalog audit.Catalog, err error) error {
+	var unknown audit.UnknownError
+	if !errors.As(err, &unknown) || unknown.Kind != "framework" {
+		return err
+	}
+	var known []string
+	for _, f := range catalog.Frameworks {
+		known = append(known, f.ID)
+	}
+	return fmt.Errorf("%w: there are %s", err, strings.Join(known, " and "))
 }
 
 func sources(c audit.Control) []string {
@@ -76,7 +96,7 @@ func sources(c audit.Control) []string {
 func (a *app) controlsShowCmd() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
-		Use: "show CONTROL", Short: "Show one control: what it asks, what it reads, and how to mend what fails", Args: cobra.ExactArgs(1),
+		Use: "show CONTROL", Short: "Show one control: what it asks, what it reads, and how to mend what fails", Args: wanted(1, 1, "one control"),
 		Example: "  crosscheck controls show STO-001\n  crosscheck controls show REC-003 -o json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkWord("output", output, "table", "json"); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"sync"
@@ -22,7 +23,7 @@ func (a *app) gateCmd() *cobra.Command {
 	var f scopeFlags
 	var output string
 	cmd := &cobra.Command{
-		Use: "gate FILE…", Short: "Judge files before they are applied", Args: cobra.MinimumNArgs(1),
+		Use: "gate FILE…", Short: "Judge files before they are applied", Args: wanted(1, math.MaxInt, "one file or folder, or more, or - for standard input"),
 		Long: `Judges Terraform plans and states (JSON of ` + "`terraform show -json`" + `, or state files)
 and Kubernetes manifests, by the same controls as an audit. Directories are read
 for .json, .tfstate, .yaml and .yml files; - is standard input. Nothing is asked
@@ -90,7 +91,7 @@ func (a *app) gate(ctx context.Context, args []string, scope audit.Scope, output
 	}
 	run, err := auditor.Run(ctx, audit.Order{Trigger: audit.Gate, Scope: scope})
 	if err != nil {
-		return err
+		return naming(lib.Catalog, err)
 	}
 	g, err := gated(ctx, audit.Record{Run: run, Catalog: lib.Catalog, Vault: vault})
 	if err != nil {

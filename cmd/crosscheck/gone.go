@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evidence/ledger"
 )
 
 // present tells which of some resources a run's snapshots hold.
@@ -134,4 +135,35 @@ func printLost(w io.Writer, list []lost) error {
 		errs = append(errs, &exit{exitNotEvaluated, fmt.Errorf("%s could not be told: what they are of could not be listed", plural(int64(unlisted), "decision"))})
 	}
 	return errors.Join(errs...)
+}
+
+// replacement is the decision that was made again in another's place.
+type replacement struct {
+	ID      string        `json:"id"`
+	Outcome audit.Outcome `json:"outcome"`
+}
+
+// replaced finds the latest re-audit in which a decision was judged again.
+func (in *installation) replaced(ctx context.Context, old string) (*replacement, error) {
+	runs, err := in.ledger.Runs(ctx, ledger.Filter{Trigger: audit.Reaudit})
+	if err != nil {
+		return nil, err
+	}
+	for _, run := range runs {
+		for id, was := range run.Relinked {
+			if was != old || id == old {
+				continue
+			}
+			rec, err := in.record(ctx, run)
+			if err != nil {
+				return nil, err
+			}
+			found, err := findIn(ctx, rec, id)
+			if err != nil || len(found) == 0 {
+				return nil, err
+			}
+			return &replacement{id, found[0].Outcome}, nil
+		}
+	}
+	return nil, nil
 }

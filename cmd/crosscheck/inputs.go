@@ -42,8 +42,12 @@ func inputs(args []string, stdin io.Reader, red *audit.Redactor, log *slog.Logge
 		switch {
 		case err != nil:
 			return nil, err
+		case len(bytes.TrimSpace(head)) == 0 && in.path == "-":
+			return nil, errors.New("standard input is empty: expected a Terraform plan or state as JSON, or Kubernetes manifests")
 		case len(bytes.TrimSpace(head)) == 0:
 			return nil, fmt.Errorf("%s is empty: expected a Terraform plan or state as JSON, or Kubernetes manifests", in.path)
+		case strings.Trim(string(head), "{} \t\r\n") == "":
+			return nil, fmt.Errorf("%s is neither Terraform nor Kubernetes: expected a plan or state as JSON, or manifests", in.path)
 		case !terraform.Looks(head):
 			manifests = append(manifests, kubernetes.Manifest{Path: in.path, Open: in.open})
 			continue

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,7 +19,7 @@ func (a *app) reauditCmd() *cobra.Command {
 	var output string
 	var quiet bool
 	cmd := &cobra.Command{
-		Use: "reaudit DECISION|RESOURCE|CONTROL…", Short: "Collect again only what is concerned, and judge it again", Args: cobra.MinimumNArgs(1),
+		Use: "reaudit DECISION|RESOURCE|CONTROL…", Short: "Collect again only what is concerned, and judge it again", Args: wanted(1, math.MaxInt, "a decision, a resource or a control, or more"),
 		Long: `Judges again a decision (by its id, or the beginning of it), a resource (by its
 whole id) or a control. Only the origins concerned are collected again: those of
 the resources, and those that the controls look things up in. The rest is looked

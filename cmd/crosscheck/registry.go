@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -47,6 +48,9 @@ func each[T any](source string, list []T, build func(T) (audit.Collector, error)
 		out := make([]audit.Collector, len(list))
 		for i, cfg := range list {
 			c, err := build(cfg)
+			if errors.As(err, new(*configs.Error)) {
+				return nil, err // says where
+			}
 			if err != nil {
 				return nil, fmt.Errorf("sources.%s[%d]: %w", source, i, err)
 			}

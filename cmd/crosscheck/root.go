@@ -157,9 +157,20 @@ func complete(cmd *cobra.Command, flag string, words ...string) {
 	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 }
 
+// wanted replaces a count of arguments by what is wanted.
+func wanted(least, most int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most {
+			return fmt.Errorf("expected %s, got %s: see `%s --help`", what, plural(int64(len(args)), "argument"), cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
 // checkWord refuses a flag's value that is none of a few words.
 func checkWord(flag, value string, words ...string) error {
 	if !slices.Contains(words, value) {
+		words = slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w == "" })
 		return fmt.Errorf("--%s %q: expected %s", flag, value, strings.Join(words, " or "))
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,12 +20,15 @@ import (
 func (a *app) decisionsShowCmd() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
-		Use: "show DECISION", Short: "Show one decision: what was asked, what was seen, and what to do", Args: cobra.ExactArgs(1),
+		Use: "show DECISION", Short: "Show one decision: what was asked, what was seen, and what to do", Args: wanted(1, 1, "one decision"),
 		Long: `Shows a decision by its id, or by the beginning of it: failed ones of any run,
 passes and exclusions of the latest ones.`,
 		Example: "  crosscheck decisions show 3f9a2c\n  crosscheck decisions show 3f9a2c -o json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return errors.Join(checkWord("output", output, "table", "json"), a.showDecision(cmd.Context(), args[0], output))
+			if err := checkWord("output", output, "table", "json"); err != nil {
+				return err
+			}
+			return a.showDecision(cmd.Context(), args[0], output)
 		},
 	}
 	outputFlag(cmd, &output)
@@ -41,6 +45,7 @@ type shown struct {
 	Slice        *audit.Slice     `json:"slice,omitempty"`
 	Exception    *audit.Exception `json:"exception,omitempty"`
 	Replaces     string           `json:"replaces,omitempty"` // the decision that this one judged again
+	ReplacedBy   *replacement     `json:"replaced_by,omitempty"`
 	Pack         *ledger.Pack     `json:"pack,omitempty"`
 }
 
@@ -160,6 +165,9 @@ func (in *installation) explain(ctx context.Context, d ledger.Decision, rec audi
 	if s.Exception, err = exceptionOf(ctx, rec, d); err != nil {
 		return s, err
 	}
+	if s.ReplacedBy, err = in.replaced(ctx, d.ID); err != nil {
+		return s, err
+	}
 	pack, ok, err := in.ledger.Pack(ctx, rec.Run.ID)
 	if ok {
 		s.Pack = &pack
@@ -246,6 +254,9 @@ func (s shown) print(w *bytes.Buffer, command func(string) string) {
 	}
 	line("%s  %s  %s  %s", outcome, d.Control, s.Control.Severity, s.Control.Title)
 	line("%s", printable(d.Resource))
+	if d.Name != "" && !strings.Contains(d.Resource, d.Name) {
+		line("named %s", printable(d.Name))
+	}
 	if d.Owner != "" {
 		line("owner %s", printable(d.Owner))
 	}
@@ -268,8 +279,11 @@ func (s shown) print(w *bytes.Buffer, command func(string) string) {
 		line("  then: %s", command("reaudit "+short(d.ID)))
 	}
 	if e := s.Exception; e != nil {
-		line("\nACCEPTED RISK\n  %s until %s, %s\n  %s\n  asked for by %s, approved by %s on %s", e.ID, audit.Stamp(e.Expires), e.Ticket,
-			printable(e.Justification), printable(e.RequestedBy), printable(e.ApprovedBy), audit.Stamp(e.ApprovedOn))
+		line("\nACCEPTED RISK\n  %s until %s, %s\n  %s\n  asked for by %s, approved by %s on %s", e.ID, e.Expires.Format(time.DateOnly), printable(e.Ticket),
+			printable(e.Justification), printable(e.RequestedBy), printable(e.ApprovedBy), e.ApprovedOn.Format(time.DateOnly))
+		if e.Compensating != "" {
+			line("  compensating control: %s", printable(e.Compensating))
+		}
 	}
 	line("\nWHAT IT RESTS ON")
 	line("  decision  %s\n  document  %s\n  control   %s", d.ID, d.InputDigest, d.ControlDigest)
@@ -280,6 +294,9 @@ func (s shown) print(w *bytes.Buffer, command func(string) string) {
 	line("  collected %s by %s from %s", s.Run.Collected, printable(s.Run.Identity), printable(s.Run.Endpoint))
 	if s.Replaces != "" {
 		line("  replaces  %s", s.Replaces)
+	}
+	if r := s.ReplacedBy; r != nil {
+		line("  replaced by %s (%s)", r.ID, r.Outcome)
 	}
 	if s.Pack != nil {
 		line("  pack      %s", s.Pack.Path)

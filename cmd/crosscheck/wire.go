@@ -39,10 +39,13 @@ func library(cfg configs.Config) (*policies.Library, error) {
 		fsys = os.DirFS(cfg.Library)
 	}
 	lib, err := policies.Load(fsys, cfg.Parameters)
-	if err != nil {
-		return nil, fmt.Errorf("library %s: %w", cfg.Library, err)
+	if err != nil && cfg.Library != "" {
+		err = fmt.Errorf("library %s: %w", cfg.Library, err)
 	}
-	return lib, nil
+	if err != nil && cfg.File != "" {
+		err = fmt.Errorf("%s: %w", cfg.File, err)
+	}
+	return lib, err
 }
 
 // prepare makes all of an installation but its ledger. Nothing is written.
