@@ -18,8 +18,9 @@ func (a *app) configCmd() *cobra.Command {
 	}, &cobra.Command{
 		Use: "check", Short: "Check the configuration and all that it refers to", Args: cobra.NoArgs,
 		Long: `Reads the configuration, the library with its parameters and the exceptions,
-prepares every control for every type that it names, and sees whether secrets are
-where they are said to be. It asks no source anything.`,
+prepares every control for every type that it names, and sees whether secrets,
+Terraform files, kubeconfigs and certificates are where they are said to be. It asks
+no source anything.`,
 		Example: "  crosscheck config check\n  crosscheck --config prod.yaml config check",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.checkConfig(cmd.Context()) },
 	})
@@ -47,7 +48,7 @@ func (a *app) checkConfig(ctx context.Context) error {
 		return err
 	}
 	cs, cerr := collectors(cfg.Sources, sup)
-	if err := errors.Join(xerr, cerr); err != nil {
+	if err := errors.Join(xerr, cerr, local(cfg.Sources)); err != nil {
 		return err
 	}
 	t := newTable(a.out, "ORIGIN")
@@ -59,7 +60,8 @@ func (a *app) checkConfig(ctx context.Context) error {
 	if err := t.flush(); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "\n%s: %d controls, %d exceptions, data in %s\n", name(cfg), len(lib.Catalog.Controls), len(x.List), cfg.DataDir)
+	_, err = fmt.Fprintf(a.out, "\n%s: %s, %s, data in %s\n", name(cfg), plural(int64(len(lib.Catalog.Controls)), "control"),
+		plural(int64(len(x.List)), "exception"), cfg.DataDir)
 	return err
 }
 
