@@ -203,10 +203,11 @@ func runID(r Run) (string, error) {
 	type snap struct {
 		Origin, Digest string
 		Gaps           []Gap
+		Answers        []string
 	}
 	var snaps []snap
 	for _, s := range r.Snapshots {
-		snaps = append(snaps, snap{s.Origin, s.Digest, s.Gaps})
+		snaps = append(snaps, snap{s.Origin, s.Digest, s.Gaps, s.Answers})
 	}
 	return DigestOf([]any{"crosscheck/run/1", r.ConfigDigest, r.Revision, snaps, Stamp(r.AsOf), r.Scope, r.Trigger, r.Exceptions})
 }

@@ -107,7 +107,8 @@ func newSnapshot(origin string, col Collection, m merged, started, ended time.Ti
 	s := Snapshot{
 		Origin: origin, Digest: m.digest, Resources: m.resources, Bytes: m.bytes, Identity: col.Identity, Endpoint: col.Endpoint,
 		Started: started, Ended: ended, Recorded: !col.Ended.IsZero(), Exhaustive: col.Exhaustive,
-		Types: slices.Clone(col.Types), Gaps: slices.Clone(col.Gaps), Calls: slices.Clone(col.Calls),
+		Answers: slices.Sorted(slices.Values(col.Answers)),
+		Types:   slices.Clone(col.Types), Gaps: slices.Clone(col.Gaps), Calls: slices.Clone(col.Calls),
 	}
 	if s.Recorded {
 		s.Started, s.Ended = col.Started, col.Ended

@@ -99,12 +99,12 @@ func (s Snapshot) documents(typ string) int64 {
 }
 
 // populationGaps are the gaps that may hide resources of a type. A gap of the
-// whole origin hides any: where something could not be read, nobody knows which
-// types it held.
+// whole origin hides any that the origin can have: where something could not be
+// read, nobody knows which types it held.
 func (s Snapshot) populationGaps(typ string) []Gap {
 	var out []Gap
 	for _, g := range s.Gaps {
-		if g.Covers(typ) {
+		if g.Covers(typ) && (g.Type != AllTypes || len(s.Answers) == 0 || slices.Contains(s.Answers, typ)) {
 			out = append(out, g)
 		}
 	}

@@ -86,6 +86,7 @@ type Collection struct {
 	Endpoint   string      // what was asked: host or path, without credentials
 	Types      []TypeCount // every type the collector is answerable for in this origin, zero counts too
 	Exhaustive bool        // a type not in Types has no resources here
+	Answers    []string    // the only types that can be here, also where reading failed; empty: any
 	Gaps       []Gap
 	Calls      []Call
 	Notices    []Notice
@@ -127,6 +128,7 @@ type Snapshot struct {
 	Ended      time.Time   `json:"ended"`
 	Recorded   bool        `json:"recorded"`
 	Exhaustive bool        `json:"exhaustive"`
+	Answers    []string    `json:"answers,omitempty"` // sorted
 	Types      []TypeCount `json:"types"`
 	Documents  []TypeCount `json:"documents"` // per type, how many documents the snapshot holds
 	Gaps       []Gap       `json:"gaps"`

@@ -95,12 +95,18 @@ func (e *estate) addPopulationGaps(lib *library, snapshots []audit.Snapshot) err
 	for _, s := range snapshots {
 		source := audit.SourceOf(s.Origin)
 		for _, g := range s.Gaps {
-			kinds, err := lib.declares(source, g.Type)
-			if err != nil {
-				return err
+			types := []string{g.Type}
+			if g.Type == audit.AllTypes && len(s.Answers) > 0 {
+				types = s.Answers
 			}
-			for _, k := range kinds {
-				e.addGap(source, k, g.Origin+" "+g.Type+": "+g.Code.Reason(g.Operation))
+			for _, typ := range types {
+				kinds, err := lib.declares(source, typ)
+				if err != nil {
+					return err
+				}
+				for _, k := range kinds {
+					e.addGap(source, k, g.Origin+" "+g.Type+": "+g.Code.Reason(g.Operation))
+				}
 			}
 		}
 	}

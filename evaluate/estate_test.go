@@ -68,6 +68,15 @@ func TestLookups(t *testing.T) {
 			want(t, outcomes(t, e, j), "active REC-001 pass", "retired REC-001 fail is retired", miss)
 		}
 	})
+	t.Run("origin that has no such type", func(t *testing.T) {
+		t.Parallel()
+		for answers, miss := range map[string]string{"dcim.device": "unknown REC-001 fail unknown", "ipam.ipaddress": "unknown REC-001 not_evaluated lookup netbox.address"} {
+			j := judgement(t, append(machines, known...)...)
+			j.Snapshots[1].Answers = []string{answers}
+			j.Snapshots[1].Gaps = []audit.Gap{{Origin: "netbox/hq", Type: audit.AllTypes, Code: audit.Unreachable, Operation: "GET"}}
+			want(t, outcomes(t, e, j), "active REC-001 pass", "retired REC-001 fail is retired", miss)
+		}
+	})
 	t.Run("gap in a document", func(t *testing.T) {
 		t.Parallel()
 		for pointer, miss := range map[string]string{

@@ -144,7 +144,7 @@ func (c *Collector) Collect(ctx context.Context, req audit.Request, w audit.Snap
 	}
 	s, err := c.session(ctx, name)
 	if err != nil {
-		return audit.Collection{}, err
+		return audit.Collection{Answers: answers(name)}, err
 	}
 	r := &reading{session: s, origin: req.Origin, writer: w, gaps: map[audit.Gap]bool{}, logged: map[string]bool{}}
 	r.identity, err = s.identify(ctx)

@@ -217,7 +217,11 @@ func TestOriginFails(t *testing.T) {
 				tt.config(&cfg)
 			}
 			w := &audittest.Writer{}
-			_, err := collector(t, cfg).Collect(t.Context(), audit.Request{Origin: westOrigin}, w)
+			col, err := collector(t, cfg).Collect(t.Context(), audit.Request{Origin: westOrigin}, w)
+			want := []string{"AWS::::Region", "AWS::EC2::Instance", "AWS::EC2::SecurityGroup", "AWS::EC2::Volume", "AWS::S3::Bucket"}
+			if diff := cmp.Diff(want, col.Answers); diff != "" {
+				t.Errorf("what the region answers for, read or not (-want +got):\n%s", diff)
+			}
 			var se *audit.SourceError
 			if !errors.As(err, &se) || se.Code != tt.code || se.Operation != tt.call {
 				t.Fatalf("Collect() = %v, want a SourceError with %s at %s", err, tt.code, tt.call)

@@ -54,8 +54,20 @@ func (r *reading) collection() audit.Collection {
 	})
 	return audit.Collection{
 		Identity: r.identity, Endpoint: r.session.host, Types: r.types, Gaps: gaps,
-		Calls: r.session.calls(), Notices: r.notices,
+		Calls: r.session.calls(), Notices: r.notices, Answers: answers(r.session.scope),
 	}
+}
+
+// answers are the types that an origin has, global or of a region.
+func answers(scope string) []string {
+	var out []string
+	for _, k := range kinds() {
+		if k.global == (scope == global) {
+			out = append(out, k.name)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 func (r *reading) count(k kind, n int64) {

@@ -69,7 +69,7 @@ func (c *Collector) Collect(ctx context.Context, req audit.Request, w audit.Snap
 	}
 	e := c.entries[i]
 	col := audit.Collection{
-		Identity: e.Identity, Endpoint: e.Endpoint, Types: slices.Clone(e.Types), Exhaustive: e.Exhaustive,
+		Identity: e.Identity, Endpoint: e.Endpoint, Types: slices.Clone(e.Types), Exhaustive: e.Exhaustive, Answers: slices.Clone(e.Answers),
 		Gaps: slices.Clone(e.Gaps), Calls: slices.Clone(e.Calls), Started: e.Started, Ended: e.Ended,
 	}
 	if err := c.play(ctx, e, w); err != nil {
