@@ -259,3 +259,25 @@ violation contains {"message": "second", "observed": 1, "expected": 2, "path": "
 		doc("aws/1/eu", "T", "whole", `{"p":2,"a":{},"b":{"foo":true},"c":{}}`),
 	)), "gap ARG-001 not_evaluated gap /data/b/foo", "whole ARG-001 fail second")
 }
+
+// TestComparedTokens: a token may be compared where METADATA says so of the
+// attribute, and only through that attribute.
+func TestComparedTokens(t *testing.T) {
+	t.Parallel()
+	e := engine(t, library(t, map[string]string{
+		"lib/thing.rego": "package lib.thing\n\nsecret := input.data.secret\nother := input.data.other\n",
+		"controls/a/b.rego": control("TOK-001", "controls.a.b", `"aws/T"`, `import data.lib.thing
+
+violation contains {"message": "none", "observed": "", "expected": "a secret", "path": "/data/secret"} if thing.secret == ""
+violation contains {"message": "bad", "observed": "", "expected": "", "path": "/data/other"} if thing.other == "bad"
+`, "#   compares_tokens: [lib.thing.secret]"),
+	}))
+	want(t, outcomes(t, e, judgement(t,
+		doc("aws/1/eu", "T", "both", `{"secret":"redacted:00","other":"redacted:01"}`, redacted("/data/secret"), redacted("/data/other")),
+		doc("aws/1/eu", "T", "gap", `{"secret":"x","other":"x"}`, gap("/data/secret")),
+		doc("aws/1/eu", "T", "none", `{"secret":"","other":"x"}`),
+		doc("aws/1/eu", "T", "token", `{"secret":"redacted:00","other":"x"}`, redacted("/data/secret")),
+	)),
+		"both TOK-001 not_evaluated redacted /data/other", "gap TOK-001 not_evaluated gap /data/secret",
+		"none TOK-001 fail none", "token TOK-001 pass")
+}
