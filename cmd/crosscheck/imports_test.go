@@ -20,7 +20,7 @@ var allowed = map[string][]string{
 	"audit":      {},
 	"configs":    {},
 	"policies":   {"audit"},
-	"evaluate":   {"audit", "policies"},
+	"evaluate":   {"audit", "policies", "evaluate/vm", "evaluate/estate"},
 	"collectors": {"audit", "configs"},
 	"report":     {"audit", "configs"},
 	"evidence":   {"audit", "configs"},

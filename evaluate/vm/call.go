@@ -1,0 +1,203 @@
+package vm
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/ir"
+	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/topdown/builtins"
+)
+
+// call calls a planned function or a builtin; undefined if its answer is.
+func (c *compiler) call(s *ir.CallStmt) statement {
+	target := c.local(s.Result)
+	args := make([]operand, len(s.Args))
+	for i, o := range s.Args {
+		args[i] = c.operand(o)
+	}
+	if g := c.policy.functions[s.Func]; g != nil {
+		return callFunction(g, args, target)
+	}
+	return c.builtin(s.Func, args, target)
+}
+
+func callFunction(g *function, args []operand, target int) statement {
+	input, data, rest := args[0], args[1], args[2:]
+	return func(m *Machine, f []*Value) int {
+		v := m.invoke(g, input.get(f), data.get(f), rest, f)
+		if m.err != nil {
+			return leaveAll
+		}
+		f[target] = v
+		return defined(v)
+	}
+}
+
+// callDynamic calls the rule whose path is only known now: data.x[y] where rules are below data.x.
+func (c *compiler) callDynamic(s *ir.CallDynamicStmt) statement {
+	target := c.local(s.Result)
+	path := make([]operand, len(s.Path))
+	for i, o := range s.Path {
+		path[i] = c.operand(o)
+	}
+	args := make([]operand, len(s.Args))
+	for i, l := range s.Args {
+		args[i] = operand{local: c.local(l)}
+	}
+	paths := c.policy.paths
+	return func(m *Machine, f []*Value) int {
+		var at strings.Builder
+		for i, o := range path {
+			v := o.get(f)
+			if v == nil || v.kind != kString {
+				return undefined
+			}
+			if i > 0 {
+				at.WriteByte(0)
+			}
+			at.WriteString(v.s)
+		}
+		g := paths[at.String()]
+		if g == nil {
+			return undefined
+		}
+		v := m.invoke(g, args[0].get(f), args[1].get(f), args[2:], f)
+		if m.err != nil {
+			return leaveAll
+		}
+		f[target] = v
+		return defined(v)
+	}
+}
+
+// builtin calls our version of a builtin, where there is one that covers the
+// arguments at hand, and else OPA's.
+func (c *compiler) builtin(name string, args []operand, target int) statement {
+	fast, opa, decl := natives[name], topdown.GetBuiltin(name), c.builtins[name]
+	if opa == nil || decl == nil {
+		c.fail("the plan calls %s, which OPA's evaluator does not have", name)
+		return nil
+	}
+	b := &builtin{name: name, call: opa, relation: decl.Relation, void: decl.Decl.Result() == nil, bound: bounds[name]}
+	return func(m *Machine, f []*Value) int {
+		var room [4]*Value
+		values := room[:0]
+		for _, a := range args {
+			v := a.get(f)
+			if v == nil {
+				return undefined
+			}
+			values = append(values, v)
+		}
+		if fast != nil {
+			if v, ok := fast(m, values); ok {
+				f[target] = v
+				return defined(v)
+			}
+		}
+		v, ok := b.ask(m, values)
+		switch {
+		case m.err != nil:
+			return leaveAll
+		case !ok:
+			return undefined
+		}
+		f[target] = v
+		return 0
+	}
+}
+
+// builtin is one of OPA's own.
+type builtin struct {
+	name     string
+	call     topdown.BuiltinFunc
+	relation bool // it has any number of answers, which plans take as an array
+	void     bool // it has no answer
+	bound    func(args []*Value) error
+}
+
+// ask converts the arguments, calls, and converts the answer. ok is false if it is undefined.
+func (b *builtin) ask(m *Machine, args []*Value) (v *Value, ok bool) {
+	if b.bound != nil {
+		if err := b.bound(args); err != nil {
+			m.fail(fmt.Errorf("%s: %w", b.name, err))
+			return nil, false
+		}
+	}
+	terms := m.terms(args)
+	m.step(16)
+	if m.err != nil {
+		return nil, false
+	}
+	var answers []*ast.Term
+	err := b.call(m.builtinContext(), terms, func(t *ast.Term) error { answers = append(answers, t); return nil })
+	if err != nil {
+		if m.policy.strict || errors.As(err, new(topdown.Halt)) {
+			m.fail(err)
+		}
+		return nil, false
+	}
+	switch {
+	case b.relation:
+		list := m.made(kArray)
+		for _, t := range answers {
+			list.c.keys = append(list.c.keys, m.take(t.Value))
+		}
+		return list, true
+	case len(answers) > 0:
+		return m.take(answers[0].Value), true
+	}
+	return nil, b.void
+}
+
+// take converts an answer of OPA's and counts its bytes.
+func (m *Machine) take(v ast.Value) *Value {
+	out := FromOPA(v)
+	m.charge(weight(out))
+	return out
+}
+
+// weight is about how many bytes a value takes.
+func weight(v *Value) int {
+	n := 40 + len(v.s)
+	if v.c != nil {
+		for _, list := range [][]*Value{v.c.keys, v.c.vals} {
+			for _, e := range list {
+				n += 8 + weight(e)
+			}
+		}
+	}
+	return n
+}
+
+// builtinContext is what OPA's builtins want to be given. One serves a machine;
+// what builtins keep in it is dropped with each document.
+func (m *Machine) builtinContext() topdown.BuiltinContext {
+	if m.builtins == nil {
+		m.builtins = &topdown.BuiltinContext{
+			Seed: rand.Reader, Time: ast.NumberTerm(json.Number("0")), Capabilities: ast.CapabilitiesForThisVersion(),
+			Location: ast.NewLocation(nil, "", 0, 0), Cancel: topdown.NewCancel(),
+		}
+	}
+	b := *m.builtins
+	b.Context, b.Cache, b.NDBuiltinCache = m.ctx, builtins.Cache{}, builtins.NDBCache{}
+	if m.ctx != context.Background() && m.ctx.Done() != nil {
+		b.Cancel = cancelOf{m.ctx}
+	}
+	return b
+}
+
+// cancelOf ends OPA's long builtins when a context ends.
+type cancelOf struct{ ctx context.Context }
+
+// Cancel implements topdown.Cancel; the context is cancelled by who owns it.
+func (cancelOf) Cancel() {}
+
+// Cancelled implements topdown.Cancel.
+func (c cancelOf) Cancelled() bool { return c.ctx.Err() != nil }

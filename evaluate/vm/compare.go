@@ -1,0 +1,135 @@
+package vm
+
+import "hash/maphash"
+
+// hash is the same for equal values, whatever they are made of. The seed is the
+// machine's: what is hashed by one is looked up by it alone, but for constants,
+// whose index every machine of a policy shares.
+func (m *Machine) hash(v *Value) uint64 {
+	switch v.kind {
+	case kString:
+		return maphash.String(m.policy.seed, v.s)
+	case kNumber:
+		return hashNumber(v.s)
+	case kArray:
+		h := uint64(5)
+		for _, e := range m.elements(v) {
+			h = h*31 + m.hash(e)
+		}
+		return h
+	case kSet:
+		h := uint64(7)
+		for _, e := range v.c.keys {
+			h += m.hash(e)
+		}
+		return h
+	case kObject:
+		h := uint64(11)
+		keys, vals := m.members(v)
+		for i := range keys {
+			h += m.hash(keys[i]) * (m.hash(vals[i]) | 1)
+		}
+		return h
+	}
+	return uint64(v.kind)
+}
+
+// equal is Rego's ==. It costs a step for each value it looks at.
+func (m *Machine) equal(a, b *Value) bool {
+	if a == b {
+		return true
+	}
+	if a.kind != b.kind {
+		return false
+	}
+	switch a.kind {
+	case kString:
+		return a.s == b.s
+	case kNumber:
+		return a.s == b.s || compareNumbers(a.s, b.s) == 0
+	case kArray, kObject, kSet:
+		n := m.length(a)
+		m.step(n)
+		return n == m.length(b) && m.equalMembers(a, b)
+	case kEstate:
+		m.fail(errUnbound)
+		return false
+	}
+	return true
+}
+
+func (m *Machine) equalMembers(a, b *Value) bool {
+	switch a.kind {
+	case kArray:
+		x, y := m.elements(a), m.elements(b)
+		for i := range x {
+			if !m.equal(x[i], y[i]) {
+				return false
+			}
+		}
+	case kSet:
+		for _, e := range a.c.keys {
+			if m.find(b.c, e) < 0 {
+				return false
+			}
+		}
+	default:
+		keys, vals := m.members(a)
+		for i, k := range keys {
+			if other := m.get(b, k); other == nil || !m.equal(vals[i], other) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// compare is Rego's order over all values.
+func (m *Machine) compare(a, b *Value) int {
+	if a == b {
+		return 0
+	}
+	if a.kind != b.kind {
+		return order(a.kind, b.kind)
+	}
+	switch a.kind {
+	case kString:
+		return order(a.s, b.s)
+	case kNumber:
+		return compareNumbers(a.s, b.s)
+	case kArray:
+		return m.compareLists(m.elements(a), m.elements(b))
+	case kSet:
+		return m.compareLists(m.ordered(a), m.ordered(b))
+	case kObject:
+		return m.compareObjects(a, b)
+	case kEstate:
+		m.fail(errUnbound)
+	}
+	return 0
+}
+
+func (m *Machine) compareLists(a, b []*Value) int {
+	m.step(min(len(a), len(b)))
+	for i := range min(len(a), len(b)) {
+		if c := m.compare(a[i], b[i]); c != 0 {
+			return c
+		}
+	}
+	return order(len(a), len(b))
+}
+
+func (m *Machine) compareObjects(a, b *Value) int {
+	ak, av := m.members(a)
+	bk, bv := m.members(b)
+	m.step(min(len(ak), len(bk)))
+	for i := range min(len(ak), len(bk)) {
+		if c := m.compare(ak[i], bk[i]); c != 0 {
+			return c
+		}
+		if c := m.compare(av[i], bv[i]); c != 0 {
+			return c
+		}
+	}
+	return order(len(ak), len(bk))
+}

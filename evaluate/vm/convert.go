@@ -1,0 +1,74 @@
+package vm
+
+import (
+	"encoding/json"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// ToOPA converts a value to OPA's form.
+func (m *Machine) ToOPA(v *Value) *ast.Term {
+	switch v.kind {
+	case kNull:
+		return ast.NullTerm()
+	case kFalse:
+		return ast.InternedTerm(false)
+	case kTrue:
+		return ast.InternedTerm(true)
+	case kNumber:
+		return ast.NumberTerm(json.Number(v.s))
+	case kString:
+		return ast.StringTerm(v.s)
+	case kArray:
+		return ast.ArrayTerm(m.terms(m.elements(v))...)
+	case kSet:
+		return ast.SetTerm(m.terms(v.c.keys)...)
+	case kEstate:
+		m.fail(errUnbound)
+		return ast.NullTerm()
+	}
+	keys, vals := m.members(v)
+	m.charge(len(keys) * 64)
+	pairs := make([][2]*ast.Term, len(keys))
+	for i := range keys {
+		pairs[i] = [2]*ast.Term{m.ToOPA(keys[i]), m.ToOPA(vals[i])}
+	}
+	return ast.ObjectTerm(pairs...)
+}
+
+func (m *Machine) terms(list []*Value) []*ast.Term {
+	m.charge(len(list) * 64)
+	out := make([]*ast.Term, len(list))
+	for i, e := range list {
+		out[i] = m.ToOPA(e)
+	}
+	return out
+}
+
+// FromOPA converts a value of OPA's. It belongs to no machine and is not changed
+// by those that read it.
+func FromOPA(v ast.Value) *Value {
+	switch v := v.(type) {
+	case ast.Boolean:
+		return boolean(bool(v))
+	case ast.Number:
+		return &Value{kind: kNumber, s: string(v)}
+	case ast.String:
+		return &Value{kind: kString, s: string(v)}
+	case *ast.Array:
+		c := &composite{sorted: true}
+		v.Foreach(func(t *ast.Term) { c.keys = append(c.keys, FromOPA(t.Value)) })
+		return &Value{kind: kArray, c: c}
+	case ast.Set:
+		c := &composite{sorted: true}
+		v.Sorted().Foreach(func(t *ast.Term) { c.keys = append(c.keys, FromOPA(t.Value)) })
+		return &Value{kind: kSet, c: c}
+	case ast.Object:
+		c := &composite{sorted: true}
+		for _, k := range v.Keys() { // Keys are sorted
+			c.keys, c.vals = append(c.keys, FromOPA(k.Value)), append(c.vals, FromOPA(v.Get(k).Value))
+		}
+		return &Value{kind: kObject, c: c}
+	}
+	return vNull
+}

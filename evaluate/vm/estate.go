@@ -1,0 +1,96 @@
+package vm
+
+import "fmt"
+
+// ask takes a step below data.estate. The third, with a key, is a look-up.
+func (m *Machine) ask(v, key *Value) *Value {
+	if key.kind != kString {
+		if v.n < 2 {
+			m.fail(errUnbound)
+		}
+		return nil // entries have strings as keys
+	}
+	switch v.n {
+	case 0:
+		return &Value{kind: kEstate, n: 1, c: &composite{keys: []*Value{key}}}
+	case 1:
+		return &Value{kind: kEstate, n: 2, c: &composite{keys: []*Value{v.c.keys[0], key}}}
+	}
+	if m.Estate == nil {
+		return nil
+	}
+	hits, err := m.Estate(m, v.c.keys[0].s, v.c.keys[1].s, key.s)
+	if err != nil {
+		m.fail(&EstateError{Err: err})
+	}
+	return hits
+}
+
+// EstateError says that a look-up could not be answered: nothing can be decided
+// then, by any engine.
+type EstateError struct{ Err error }
+
+func (e *EstateError) Error() string { return fmt.Sprintf("looking up the estate: %v", e.Err) }
+
+// Unwrap gives the cause.
+func (e *EstateError) Unwrap() error { return e.Err }
+
+// Hits makes the array that a look-up is answered with: of each hit an object
+// {id, origin, value}. values are canonical JSON, and must stay as they are until
+// the next document.
+func (m *Machine) Hits(ids, origins []string, values [][]byte) (*Value, error) {
+	out := m.made(kArray)
+	for i := range ids {
+		v, err := m.parseValue(values[i])
+		if err != nil {
+			return nil, err
+		}
+		hit := m.made(kObject)
+		hit.c.keys = append(hit.c.keys, keyID, keyOrigin, keyValue)
+		hit.c.vals = append(hit.c.vals, m.text(ids[i]), m.text(origins[i]), v)
+		hit.c.sorted = true
+		out.c.keys = append(out.c.keys, hit)
+	}
+	out.c.sorted = true
+	return out, nil
+}
+
+var (
+	keyID     = &Value{kind: kString, s: "id"}
+	keyOrigin = &Value{kind: kString, s: "origin"}
+	keyValue  = &Value{kind: kString, s: "value"}
+)
+
+// parseValue reads JSON that is not the document, off the tape.
+func (m *Machine) parseValue(raw []byte) (*Value, error) {
+	var d tape
+	v, err := d.parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	return m.detach(&d, v), nil
+}
+
+// detach copies a value from a tape that will not be kept.
+func (m *Machine) detach(d *tape, v *Value) *Value {
+	out := m.value()
+	*out = Value{kind: v.kind, s: v.s}
+	if !v.container() {
+		return out
+	}
+	out.c = m.composite()
+	for i := int(v.at) + 1; i < int(v.end); {
+		e := &d.nodes[i]
+		if v.kind == kArray {
+			out.c.keys = append(out.c.keys, m.detach(d, e))
+			i = e.next(i)
+			continue
+		}
+		val := &d.nodes[i+1]
+		if !e.dead {
+			out.c.keys, out.c.vals = append(out.c.keys, m.detach(d, e)), append(out.c.vals, m.detach(d, val))
+		}
+		i = val.next(i + 1)
+	}
+	return out
+}

@@ -1,0 +1,105 @@
+package vm
+
+import (
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// validUTF8 replaces each invalid byte by U+FFFD, as encoding/json does.
+func validUTF8(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// escaped reads a string that has escapes, from after its opening quote.
+func (d *tape) escaped(start int) (string, error) {
+	raw := d.raw
+	var out []byte
+	for i := start; i < len(raw); {
+		switch c := raw[i]; {
+		case c == '"':
+			d.pos = i + 1
+			return string(out), nil
+		case c == '\\':
+			n, err := 0, error(nil)
+			if out, n, err = unescape(out, raw[i+1:]); err != nil {
+				return "", err
+			}
+			i += 1 + n
+		case c < 0x20:
+			return "", errSyntax
+		case c < 0x80:
+			out = append(out, c)
+			i++
+		default:
+			r, n := utf8.DecodeRune(raw[i:])
+			out = utf8.AppendRune(out, r)
+			i += n
+		}
+	}
+	return "", errSyntax
+}
+
+// unescape appends what the escape after a backslash stands for, and tells its length.
+func unescape(out, rest []byte) ([]byte, int, error) {
+	if len(rest) == 0 {
+		return nil, 0, errSyntax
+	}
+	switch c := rest[0]; c {
+	case '"', '\\', '/':
+		return append(out, c), 1, nil
+	case 'b':
+		return append(out, '\b'), 1, nil
+	case 'f':
+		return append(out, '\f'), 1, nil
+	case 'n':
+		return append(out, '\n'), 1, nil
+	case 'r':
+		return append(out, '\r'), 1, nil
+	case 't':
+		return append(out, '\t'), 1, nil
+	case 'u':
+		r := hex4(rest[1:])
+		if r < 0 {
+			return nil, 0, errSyntax
+		}
+		n := 5
+		if utf16.IsSurrogate(r) {
+			low := rune(-1)
+			if len(rest) > 6 && rest[5] == '\\' && rest[6] == 'u' {
+				low = hex4(rest[7:])
+			}
+			if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
+				n += 6
+			}
+		}
+		return utf8.AppendRune(out, r), n, nil
+	}
+	return nil, 0, errSyntax
+}
+
+// hex4 reads four hex digits, or gives -1.
+func hex4(b []byte) rune {
+	if len(b) < 4 {
+		return -1
+	}
+	var r rune
+	for _, c := range b[:4] {
+		switch {
+		case c >= '0' && c <= '9':
+			c -= '0'
+		case c >= 'a' && c <= 'f':
+			c -= 'a' - 10
+		case c >= 'A' && c <= 'F':
+			c -= 'A' - 10
+		default:
+			return -1
+		}
+		r = r<<4 | rune(c)
+	}
+	return r
+}

@@ -1,0 +1,232 @@
+// Package vm runs what OPA's planner makes of Rego (its IR) over JSON documents
+// that are never turned into OPA's values: each statement is compiled once into
+// a closure, and a document is read into a tape of nodes.
+//
+// Whatever it cannot do is an error, never an answer: who calls it asks OPA then.
+package vm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/ir"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// Config of a policy.
+type Config struct {
+	Policy *ir.Policy
+	Data   ast.Object // the base document data; data.estate, if any, is asked instead
+	Estate bool       // data.estate.<source>.<kind>[<key>] is asked of the machine's Estate
+	Strict bool       // errors of builtins are errors, not undefined
+}
+
+// Limits of one call. A call that exceeds them ends in ErrSteps or ErrBytes. What
+// counts is the same on every machine.
+type Limits struct {
+	Steps int64 // statements run and values compared
+	Bytes int64 // made while evaluating, the document aside
+}
+
+// The errors of a call that exceeds its limits.
+var (
+	ErrSteps = errors.New("more steps than one decision may take")
+	ErrBytes = errors.New("more memory than one decision may take")
+)
+
+var (
+	errUnbound  = errors.New("data.estate is read other than by source, kind and key")
+	errNotJSON  = errors.New("an object has a key that is not a string")
+	errConflict = errors.New("a rule has two values")
+)
+
+// Estate answers a look-up: the array of hits, or nil for a miss. An error ends the call.
+type Estate func(m *Machine, source, kind, key string) (*Value, error)
+
+// Machine runs one policy on one document after another. It is for one
+// goroutine; what it returns is valid until its next Parse.
+type Machine struct {
+	Estate Estate // required if the policy has an estate
+
+	policy *Policy
+	doc    tape
+	data   *Value
+	arena  arena
+	stack  []*Value
+	top    int
+
+	memo           []memo
+	document, call uint32 // generations of what is remembered for the document and for this call
+	generations    uint32 // handed out so far
+
+	ctx         context.Context // of the call under way
+	cancel      topdown.Cancel
+	steps       int64 // left before the next look at the budget
+	budget      int64 // steps left beyond those
+	bytes       int64
+	err         error
+	returned    *Value
+	results     []*Value
+	builtins    *topdown.BuiltinContext
+	scratch     []byte
+	expressions regexps
+}
+
+// memo is what a rule without arguments came to in one generation.
+type memo struct {
+	generation uint32
+	value      *Value
+}
+
+// Machine makes one that runs the policy. data is what changes from run to run
+// in the base document (data.run), laid over the policy's own.
+func (p *Policy) Machine(data ast.Object) *Machine {
+	m := &Machine{policy: p, memo: make([]memo, p.slots), stack: make([]*Value, 256)}
+	m.data = p.data
+	if data != nil {
+		over := FromOPA(data)
+		p.freeze(over)
+		m.bytes = 1 << 30
+		m.data = m.merge(over, p.data)
+		m.arena = arena{} // the merged document outlives every reset
+		p.freeze(m.data)
+	}
+	return m
+}
+
+// Parse reads the document that the next calls are about. The line must not
+// change while they run.
+func (m *Machine) Parse(line []byte) (*Value, error) {
+	m.arena.reset()
+	m.top = 0
+	m.next(&m.document)
+	return m.doc.parse(line)
+}
+
+// next begins a generation: nothing remembered in an earlier one counts.
+func (m *Machine) next(generation *uint32) {
+	m.generations++
+	*generation = m.generations
+}
+
+// Call asks a rule without arguments about the document parsed last. An
+// undefined rule is nil. Rules that cannot read the estate are remembered from
+// call to call; those that can are asked anew, so that each call makes the
+// look-ups that it rests on.
+func (m *Machine) Call(ctx context.Context, r *Rule, input *Value, l Limits) (*Value, error) {
+	m.begin(ctx, l)
+	v := m.invoke((*function)(r), input, m.data, nil, nil)
+	if m.err != nil {
+		return nil, m.err
+	}
+	return v, nil
+}
+
+func (m *Machine) begin(ctx context.Context, l Limits) {
+	m.ctx, m.err, m.returned, m.top = ctx, nil, nil, 0
+	m.steps, m.budget, m.bytes = 0, l.Steps, l.Bytes
+	m.next(&m.call)
+}
+
+// slice of steps after which the machine looks whether it was cancelled: a few milliseconds.
+const slice = 1 << 18
+
+// stop is called when the steps at hand are used up: it takes more from the
+// budget, or says with which error the call ends.
+func (m *Machine) stop() bool {
+	switch {
+	case m.err != nil:
+	case m.ctx.Err() != nil:
+		m.fail(m.ctx.Err())
+	case m.budget <= 0:
+		m.fail(ErrSteps)
+	default:
+		more := min(m.budget, slice)
+		m.budget -= more
+		m.steps += more
+		return m.steps < 0 && m.stop()
+	}
+	return true
+}
+
+// step counts work that is more than one statement.
+func (m *Machine) step(n int) { m.steps -= int64(n) }
+
+// charge counts bytes made while evaluating.
+func (m *Machine) charge(n int) {
+	if m.bytes -= int64(n); m.bytes < 0 {
+		m.fail(ErrBytes)
+	}
+}
+
+// fail ends the call: every block that begins looks at the steps.
+func (m *Machine) fail(err error) {
+	if m.err == nil {
+		m.err = err
+	}
+	m.steps = -1 << 62
+}
+
+// invoke calls a function. Those without arguments are run once in a generation;
+// an error is never remembered.
+func (m *Machine) invoke(f *function, input, data *Value, args []operand, caller []*Value) *Value {
+	generation := m.document
+	if f.asks {
+		generation = m.call
+	}
+	if f.slot >= 0 {
+		if e := &m.memo[f.slot]; e.generation == generation {
+			return e.value
+		}
+	}
+	frame := m.frame(f.locals)
+	frame[0], frame[1] = input, data
+	for i, a := range args {
+		frame[f.params[2+i]] = a.get(caller)
+	}
+	m.returned = nil
+	for _, b := range f.blocks {
+		if r := m.run(frame, b); r >= leaveFunction {
+			break
+		}
+	}
+	m.top -= f.locals
+	r := m.returned
+	m.returned = nil
+	if f.slot >= 0 && m.err == nil {
+		m.memo[f.slot] = memo{generation, r}
+	}
+	return r
+}
+
+func (m *Machine) frame(n int) []*Value {
+	if m.top+n > len(m.stack) { // frames in use keep the old array
+		m.stack = append(make([]*Value, 0, 2*(m.top+n)), m.stack[:m.top]...)
+		m.stack = m.stack[:cap(m.stack)]
+	}
+	f := m.stack[m.top : m.top+n : m.top+n]
+	clear(f)
+	m.top += n
+	return f
+}
+
+// Query runs a plan and returns its result set. It is for tests of conformance:
+// a document may be any value, or nil for none.
+func (m *Machine) Query(ctx context.Context, plan string, input ast.Value, l Limits) ([]*Value, error) {
+	f := m.policy.plans[plan]
+	if f == nil {
+		return nil, fmt.Errorf("no plan %q", plan)
+	}
+	m.arena.reset()
+	m.next(&m.document)
+	m.begin(ctx, l)
+	m.results = nil
+	var in *Value
+	if input != nil {
+		in = FromOPA(input)
+	}
+	m.invoke(f, in, m.data, nil, nil)
+	return m.results, m.err
+}
