@@ -5,41 +5,128 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
 )
 
-// document is one resource as the engine sees it.
+// document is one resource as the engine sees it. It is valid while its line is
+// and until its machine parses the next.
 type document struct {
-	head   audit.Head
+	line   []byte
+	root   *vm.Value
 	digest string // of the line
-	value  ast.Value
+	id     string
+	name   string
+	origin string
+	kind   kind
+	owner  string
+	gaps   map[string]string // pointer → reason
+	tokens []string          // pointers of redacted values
 }
 
-func parseDocument(line []byte) (document, error) {
-	head, err := audit.ParseHead(line)
+// read parses a line on the worker's machine. What it keeps of the line is copied.
+func (w *worker) read(line []byte) (document, error) {
+	root, err := w.machine.Parse(line)
 	if err != nil {
-		return document{}, err
+		return document{}, fmt.Errorf("resource document: %w", err)
 	}
-	v, err := ast.ValueFromReader(bytes.NewReader(line))
+	d := document{line: line, root: root}
+	text := func(key string) string {
+		s, ok := w.machine.Field(root, key).Text()
+		if !ok && err == nil {
+			err = fmt.Errorf("resource document: %q is not a string", key)
+		}
+		return s
+	}
+	d.id, d.name = strings.Clone(text("id")), strings.Clone(text("name"))
+	d.origin = w.intern(text("origin"))
+	d.kind = kind{w.intern(text("source")), w.intern(text("type"))}
+	if err == nil {
+		d.gaps, err = w.texts(root, "gaps")
+	}
+	if err == nil {
+		d.tokens, err = w.tokens(root)
+	}
+	return d, err
+}
+
+// owner reads who answers for a resource from its tags.
+func (w *worker) owner(d document) (string, error) {
+	tags, err := w.texts(d.root, "tags")
+	return audit.Owner(tags), err
+}
+
+// intern keeps one copy of the few texts that come again and again.
+func (w *worker) intern(s string) string {
+	if kept, ok := w.interned[s]; ok {
+		return kept
+	}
+	s = strings.Clone(s)
+	w.interned[s] = s
+	return s
+}
+
+// texts reads an object of strings; nil where it is empty.
+func (w *worker) texts(root *vm.Value, key string) (map[string]string, error) {
+	field := w.machine.Field(root, key)
+	if w.machine.Len(field) == 0 {
+		return nil, nil
+	}
+	keys, vals, ok := w.machine.Members(field)
+	out := make(map[string]string, len(keys))
+	for i := range keys {
+		k, _ := keys[i].Text()
+		v, isText := vals[i].Text()
+		ok = ok && isText
+		out[strings.Clone(k)] = strings.Clone(v)
+	}
+	if !ok {
+		return nil, fmt.Errorf("resource document: %q is not an object of strings", key)
+	}
+	return out, nil
+}
+
+func (w *worker) tokens(root *vm.Value) ([]string, error) {
+	field := w.machine.Field(root, "redacted")
+	if w.machine.Len(field) == 0 {
+		return nil, nil
+	}
+	list, ok := w.machine.Elements(field)
+	out := make([]string, len(list))
+	for i, e := range list {
+		s, isText := e.Text()
+		ok = ok && isText
+		out[i] = strings.Clone(s)
+	}
+	if !ok {
+		return nil, fmt.Errorf("resource document: \"redacted\" is not an array of strings")
+	}
+	return out, nil
+}
+
+// value is the document as OPA wants it.
+func (d document) value() (ast.Value, error) {
+	v, err := ast.ValueFromReader(bytes.NewReader(d.line))
 	if err != nil {
-		return document{}, fmt.Errorf("resource %s: %w", head.ID, err)
+		return nil, fmt.Errorf("resource %s: %w", d.id, err)
 	}
-	return document{head: head, digest: audit.Digest(line), value: v}, nil
+	return v, nil
 }
 
 // holes are the pointers where the document does not say what the source says.
 func (d document) holes() map[string]string {
-	if len(d.head.Gaps)+len(d.head.Redacted) == 0 {
+	if len(d.gaps)+len(d.tokens) == 0 {
 		return nil
 	}
-	out := maps.Clone(d.head.Gaps)
+	out := maps.Clone(d.gaps)
 	if out == nil {
 		out = map[string]string{}
 	}
-	for _, p := range d.head.Redacted {
+	for _, p := range d.tokens {
 		if out[p] == "" {
 			out[p] = "redacted"
 		}
@@ -47,4 +134,4 @@ func (d document) holes() map[string]string {
 	return out
 }
 
-func (d document) gapped() []string { return slices.Sorted(maps.Keys(d.head.Gaps)) }
+func (d document) gapped() []string { return slices.Sorted(maps.Keys(d.gaps)) }

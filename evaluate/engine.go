@@ -12,9 +12,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
 	"github.com/crosscheck-dev/crosscheck/policies"
 )
 
@@ -22,12 +22,17 @@ import (
 type Config struct {
 	Library *policies.Library // required
 	Workers int               // default: one for each processor
+	OPA     bool              // OPA's own evaluator decides everything, and no sample is compared
+	Steps   int64             // most steps of one decision, default 20 million
+	Bytes   int64             // most bytes made by one decision, default 128 MiB
 }
 
 // Engine decides resources. It implements audit.Decider and is safe for concurrent use.
 type Engine struct {
 	lib     *policies.Library
 	workers int
+	opa     bool
+	limits  vm.Limits
 
 	mu       sync.Mutex
 	prepared map[string]*library // by the controls selected
@@ -38,7 +43,10 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Library == nil {
 		return nil, fmt.Errorf("library is required")
 	}
-	return &Engine{lib: cfg.Library, workers: cmp.Or(cfg.Workers, runtime.GOMAXPROCS(0)), prepared: map[string]*library{}}, nil
+	return &Engine{
+		lib: cfg.Library, workers: cmp.Or(cfg.Workers, runtime.GOMAXPROCS(0)), opa: cfg.OPA, prepared: map[string]*library{},
+		limits: vm.Limits{Steps: cmp.Or(cfg.Steps, 20_000_000), Bytes: cmp.Or(cfg.Bytes, 128<<20)},
+	}, nil
 }
 
 // Catalog implements audit.Decider.
@@ -55,137 +63,110 @@ func (e *Engine) library(controls []audit.Control) *library {
 	defer e.mu.Unlock()
 	if e.prepared[key] == nil {
 		e.prepared[key] = &library{
-			modules: e.lib.Modules(), caps: e.lib.Capabilities(), params: e.lib.Parameters(),
+			modules: e.lib.Modules(), params: e.lib.Parameters(),
 			controls: controls, catalog: e.lib.Catalog.Controls, programs: map[kind]*program{}, declared: map[string][]string{},
 		}
 	}
 	return e.prepared[key]
 }
 
-// declares lists the estate kinds that resources of a type can declare; all of
-// a source's for a type that is not one type.
-func (l *library) declares(source, typ string) ([]string, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.kindsOf(source, typ)
-}
-
-// kindsOf is declares for who holds the lock.
-func (l *library) kindsOf(source, typ string) ([]string, error) {
-	if typ == audit.AllTypes || strings.HasSuffix(typ, "/*") {
-		typ = ""
-	}
-	key := source + "/" + typ
-	if kinds, ok := l.declared[key]; ok {
-		return kinds, nil
-	}
-	modules, err := fold(l.modules, kind{source, typ})
-	if err != nil {
-		return nil, err
-	}
-	kinds, err := splitEstate(modules)
-	if err != nil {
-		return nil, err
-	}
-	l.declared[key] = sortedKeys(kinds)
-	return l.declared[key], nil
-}
-
-// judgedBy is the moment of a run.
-type judgedBy struct{ time time.Time }
-
-// Decide implements audit.Decider.
-func (e *Engine) Decide(ctx context.Context, j audit.Judgement, emit func(audit.Verdict) error) error {
-	controls, err := e.lib.Catalog.Select(j.Scope)
+// Decide implements audit.Decider. An error that is a *DisagreementError says that
+// the engine and OPA's own evaluator differ on one of the sample.
+func (e *Engine) Decide(ctx context.Context, request audit.Judgement, emit func(audit.Verdict) error) error {
+	controls, err := e.lib.Catalog.Select(request.Scope)
 	if err != nil {
 		return err
 	}
-	lib := e.library(controls)
 	cancel, stop := newCancel(ctx)
 	defer stop()
-	s := newStore(e.lib.Parameters(), audit.Stamp(j.AsOf), cancel)
-	est, err := e.index(ctx, lib, s, j)
-	if err != nil {
+	s := newStore(e.lib.Parameters(), audit.Stamp(request.AsOf), cancel)
+	j := &judging{
+		lib: e.library(controls), store: s, data: vm.NewData(s.base, true), request: request,
+		limits: e.limits, opa: e.opa, sample: newSampling(request.Snapshots),
+	}
+	if err := j.index(ctx, e.workers); err != nil {
 		return err
 	}
-	for _, snap := range j.Snapshots {
-		if len(j.Scope.Origins) > 0 && !slices.Contains(j.Scope.Origins, snap.Origin) {
+	for _, snap := range request.Snapshots {
+		if len(request.Scope.Origins) > 0 && !slices.Contains(request.Scope.Origins, snap.Origin) {
 			continue
 		}
-		judge := func(ctx context.Context, line []byte) (audit.Verdict, error) {
-			return e.verdict(ctx, lib, s, est, j, line)
-		}
-		send := func(v audit.Verdict) error {
-			if len(v.Decisions) == 0 {
-				return nil
+		err := ordered(ctx, e.workers, request.Vault, snap, j.judgeBatch, func(list []audit.Verdict) error {
+			for _, v := range list {
+				if err := emit(v); err != nil {
+					return err
+				}
 			}
-			return emit(v)
-		}
-		if err := ordered(ctx, e.workers, j.Vault, snap, judge, send); err != nil {
+			return nil
+		})
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// judgeBatch makes what judges one batch of lines after another.
+func (j *judging) judgeBatch() func(ctx context.Context, lines [][]byte) ([]audit.Verdict, error) {
+	w := j.worker()
+	return func(ctx context.Context, lines [][]byte) ([]audit.Verdict, error) {
+		out := make([]audit.Verdict, 0, len(lines))
+		for _, line := range lines {
+			v, ok, err := w.verdict(ctx, line)
+			if err != nil {
+				return nil, err
+			}
+			if ok {
+				out = append(out, v)
+			}
+		}
+		return out, nil
+	}
+}
+
 // index builds the estate in a first pass over every snapshot.
-func (e *Engine) index(ctx context.Context, lib *library, s *store, j audit.Judgement) (*estate, error) {
-	est := newEstate(j.Snapshots)
+func (j *judging) index(ctx context.Context, workers int) error {
+	j.estate = newEstate(j.request.Snapshots)
 	kinds := map[string]bool{}
-	for source := range est.sources {
-		declared, err := lib.declares(source, audit.AllTypes)
+	for source := range j.estate.sources {
+		declared, err := j.lib.declares(source, audit.AllTypes)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, k := range declared {
 			kinds[source+"."+k] = true
 		}
 	}
-	for _, snap := range j.Snapshots {
-		err := audit.Documents(ctx, j.Vault, snap.Digest, func(line []byte) error {
-			head, err := audit.ParseHead(line)
-			if err != nil {
-				return err
-			}
-			p, err := lib.program(ctx, kind{head.Source, head.Type})
-			if err != nil || p.estate == nil {
-				return err
-			}
-			doc, err := parseDocument(line)
-			if err != nil {
-				return err
-			}
-			return est.declare(ctx, p, s, doc)
+	for _, snap := range j.request.Snapshots {
+		err := ordered(ctx, workers, j.request.Vault, snap, j.declareBatch, func(list []declaration) error {
+			return j.estate.take(list)
 		})
 		if err != nil {
-			return nil, fmt.Errorf("indexing %s: %w", snap.Origin, err)
+			return fmt.Errorf("indexing %s: %w", snap.Origin, err)
 		}
 	}
-	if err := est.addPopulationGaps(lib, j.Snapshots); err != nil {
-		return nil, err
+	if err := j.estate.addPopulationGaps(j.lib, j.request.Snapshots); err != nil {
+		return err
 	}
-	return est, est.close(slices.Sorted(maps.Keys(kinds)))
+	return j.estate.close(slices.Sorted(maps.Keys(kinds)))
 }
 
-// verdict judges one line of a snapshot.
-func (e *Engine) verdict(ctx context.Context, lib *library, s *store, est *estate, j audit.Judgement, line []byte) (audit.Verdict, error) {
-	doc, err := parseDocument(line)
-	if err != nil {
-		return audit.Verdict{}, err
+// declareBatch makes what reads the declarations of one batch of lines after another.
+func (j *judging) declareBatch() func(ctx context.Context, lines [][]byte) ([]declaration, error) {
+	w := j.worker()
+	return func(ctx context.Context, lines [][]byte) ([]declaration, error) {
+		var out []declaration
+		for _, line := range lines {
+			d, ok, err := w.declare(ctx, line)
+			if err != nil {
+				return nil, err
+			}
+			if ok {
+				out = append(out, d)
+			}
+		}
+		return out, nil
 	}
-	h := doc.head
-	if !j.Scope.Judges(h.Origin, h.ID) {
-		return audit.Verdict{}, nil
-	}
-	p, err := lib.program(ctx, doc.kind())
-	if err != nil {
-		return audit.Verdict{}, err
-	}
-	v := audit.Verdict{Resource: h.ID, Name: h.Name, Type: h.Type, Origin: h.Origin, Owner: audit.Owner(h.Tags), InputDigest: doc.digest, Tags: h.Tags}
-	if len(p.parts) > 0 {
-		v.Decisions, err = p.decide(ctx, s, est, judgedBy{j.AsOf}, doc)
-	}
-	return v, err
 }
 
 // Reads tells what a control can read for a type of resource.
@@ -194,9 +175,9 @@ func (e *Engine) Reads(ctx context.Context, control, source, typ string) (Reads,
 	if err != nil {
 		return Reads{}, err
 	}
-	for i, pt := range p.parts {
+	for _, pt := range p.parts {
 		if pt.ID == control {
-			return p.reads[i].all(), nil
+			return pt.all, nil
 		}
 	}
 	return Reads{}, fmt.Errorf("control %s does not apply to %s/%s", control, source, typ)
@@ -211,24 +192,6 @@ func (e *Engine) Check(ctx context.Context) error {
 			source, typ, _ := strings.Cut(want, "/")
 			if _, err := lib.program(ctx, kind{source, typ}); err != nil {
 				return err
-			}
-		}
-	}
-	return nil
-}
-
-// knownKinds refuses a look-up that no adapter can ever answer: each would be a
-// miss, and what a control makes of a miss may be a pass.
-func (l *library) knownKinds(p *program) error {
-	for i, pt := range p.parts {
-		for _, k := range p.reads[i].all().Estate {
-			source, name, _ := strings.Cut(k, ".")
-			kinds, err := l.kindsOf(source, audit.AllTypes)
-			if err != nil {
-				return err
-			}
-			if !slices.Contains(kinds, name) {
-				return fmt.Errorf("control %s looks up data.estate.%s, which no adapter declares; %s declares %s", pt.ID, k, source, strings.Join(kinds, ", "))
 			}
 		}
 	}

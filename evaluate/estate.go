@@ -13,6 +13,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
 )
 
 // estate is what resources declare for others to look up, and what could be
@@ -31,8 +32,7 @@ type hit struct {
 }
 
 func (h hit) public() audit.Hit {
-	v, _ := audit.DecodeJSON(h.value) // rendered by us
-	return audit.Hit{ID: h.id, Origin: h.origin, Value: v}
+	return audit.Hit{ID: h.id, Origin: h.origin, Value: json.RawMessage(h.value)}
 }
 
 func (h hit) term() (*ast.Term, error) {
@@ -113,52 +113,107 @@ func (e *estate) addPopulationGaps(lib *library, snapshots []audit.Snapshot) err
 	return nil
 }
 
-// declare adds the entries of one document, and the gaps it has under them.
-func (e *estate) declare(ctx context.Context, p *program, s *store, doc document) error {
-	if len(p.kinds) == 0 {
-		return nil
-	}
-	holes := doc.holes()
-	for _, kind := range sortedKeys(p.kinds) {
-		for _, at := range p.kinds[kind].Touched(slices.Sorted(maps.Keys(holes))) {
-			e.addGap(p.source, kind, doc.head.ID+" "+at+": "+holes[at])
+// declaration is what one document declares for others to look up, and what may
+// be missing from that.
+type declaration struct {
+	entries []entry
+	gaps    [][2]string // source.kind, and what may hide an entry
+}
+
+type entry struct {
+	key lookupKey
+	hit hit
+}
+
+// take adds what some documents declare.
+func (e *estate) take(list []declaration) error {
+	for _, d := range list {
+		for _, x := range d.entries {
+			e.entries[x.key] = append(e.entries[x.key], x.hit)
 		}
-	}
-	values, err := p.estate.eval(ctx, doc.value, s.view(nil))
-	if err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		for kind := range p.kinds {
-			e.addGap(p.source, kind, doc.head.ID+": "+firstLine(err))
-		}
-		return nil
-	}
-	for _, v := range values {
-		if err := e.add(p.source, doc, v); err != nil {
-			return err
+		for _, g := range d.gaps {
+			e.gaps[g[0]] = append(e.gaps[g[0]], g[1])
 		}
 	}
 	return nil
 }
 
-// add takes one object {kind, key, value} that an adapter declared.
-func (e *estate) add(source string, doc document, v ast.Value) error {
-	raw, err := canonicalValue(v)
+// declare reads what a line declares; ok is false if such a resource declares nothing.
+func (w *worker) declare(ctx context.Context, line []byte) (d declaration, ok bool, err error) {
+	doc, err := w.read(line)
 	if err != nil {
-		return err
+		return d, false, err
 	}
-	var entry struct {
+	p, err := w.lib.program(ctx, doc.kind)
+	if err != nil || len(p.kinds) == 0 {
+		return d, false, err
+	}
+	if holes := doc.holes(); len(holes) > 0 {
+		for _, kind := range sortedKeys(p.kinds) {
+			for _, at := range p.kinds[kind].Touched(sortedKeys(holes)) {
+				d.gaps = append(d.gaps, [2]string{p.source + "." + kind, doc.id + " " + at + ": " + holes[at]})
+			}
+		}
+	}
+	values, err := w.declared(ctx, p, doc)
+	if err != nil {
+		if ctx.Err() != nil {
+			return d, false, ctx.Err()
+		}
+		for _, kind := range sortedKeys(p.kinds) {
+			d.gaps = append(d.gaps, [2]string{p.source + "." + kind, doc.id + ": " + firstLine(err)})
+		}
+		return d, true, nil
+	}
+	for _, raw := range values {
+		x, err := newEntry(p.source, doc, raw)
+		if err != nil {
+			return d, false, err
+		}
+		d.entries = append(d.entries, x)
+	}
+	return d, true, nil
+}
+
+// declared asks the machine what a document declares, and where that fails OPA.
+func (w *worker) declared(ctx context.Context, p *program, doc document) ([][]byte, error) {
+	if !w.opa && p.policy != nil {
+		out, err := w.declaredByMachine(ctx, p, doc)
+		if err == nil || ctx.Err() != nil || errors.Is(err, vm.ErrSteps) || errors.Is(err, vm.ErrBytes) {
+			return out, err
+		}
+	}
+	return p.opa.declared(ctx, w.store, doc)
+}
+
+func (w *worker) declaredByMachine(ctx context.Context, p *program, doc document) ([][]byte, error) {
+	w.machine.Use(p.policy)
+	var out [][]byte
+	for _, r := range p.estate {
+		set, err := w.machine.Call(ctx, r, doc.root, w.limits)
+		if err != nil {
+			return nil, err
+		}
+		values, err := w.render(set)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, values...)
+	}
+	return out, nil
+}
+
+// newEntry takes one object {kind, key, value} that an adapter declared.
+func newEntry(source string, doc document, raw []byte) (entry, error) {
+	var e struct {
 		Kind  string          `json:"kind"`
 		Key   *string         `json:"key"`
 		Value json.RawMessage `json:"value"`
 	}
-	if err := json.Unmarshal(raw, &entry); err != nil || entry.Kind == "" || entry.Key == nil || entry.Value == nil {
-		return fmt.Errorf("resource %s: an estate entry must be {kind, key, value} with strings as kind and key, not %.200s", doc.head.ID, raw)
+	if err := json.Unmarshal(raw, &e); err != nil || e.Kind == "" || e.Key == nil || e.Value == nil {
+		return entry{}, fmt.Errorf("resource %s: an estate entry must be {kind, key, value} with strings as kind and key, not %.200s", doc.id, raw)
 	}
-	k := lookupKey{source, entry.Kind, *entry.Key}
-	e.entries[k] = append(e.entries[k], hit{doc.head.ID, doc.head.Origin, entry.Value})
-	return nil
+	return entry{lookupKey{source, e.Kind, *e.Key}, hit{doc.id, doc.origin, e.Value}}, nil
 }
 
 func canonicalValue(v ast.Value) ([]byte, error) {

@@ -10,6 +10,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
 )
 
 // Residual is what partial evaluation leaves of the controls of a type: the
@@ -27,10 +28,10 @@ func (e *Engine) Residual(ctx context.Context, source, typ string) (string, erro
 			return "", err
 		}
 		modules := map[string]*ast.Module{"crosscheck/entry.rego": entry}
-		for name, m := range p.modules {
+		for name, m := range p.opa.modules {
 			modules[name] = m
 		}
-		pq, err := partial(ctx, modules, "data.crosscheck.entry.out = x", p.kind, newStore(p.params, "", nil))
+		pq, err := partial(ctx, modules, "data.crosscheck.entry.out = x", p.kind, newStore(lib.params, "", nil))
 		if err != nil {
 			return "", err
 		}
@@ -79,18 +80,12 @@ func (e *Engine) DecideAlone(ctx context.Context, control string, line []byte, g
 			}
 		}
 	}
-	doc, err := parseDocument(line)
-	if err != nil {
-		return audit.Decision{}, err
-	}
-	p, err := lib.program(ctx, doc.kind())
-	if err != nil {
-		return audit.Decision{}, err
-	}
 	cancel, stop := newCancel(ctx)
 	defer stop()
-	list, err := p.decide(ctx, newStore(lib.params, audit.Stamp(asOf), cancel), est, judgedBy{asOf}, doc)
-	for _, d := range list {
+	s := newStore(lib.params, audit.Stamp(asOf), cancel)
+	j := &judging{lib: lib, store: s, data: vm.NewData(s.base, true), estate: est, request: audit.Judgement{AsOf: asOf}, limits: e.limits, sample: sampling{1 << 60}}
+	v, _, err := j.worker().verdict(ctx, line)
+	for _, d := range v.Decisions {
 		if d.Control == control {
 			return d, err
 		}
@@ -109,8 +104,8 @@ func (e *Engine) AnythingReads(ctx context.Context, source, typ, pointer string)
 	if err != nil {
 		return false, err
 	}
-	for _, r := range p.reads {
-		if len(r.all().Touched([]string{pointer})) > 0 {
+	for _, r := range p.parts {
+		if len(r.all.Touched([]string{pointer})) > 0 {
 			return true, nil
 		}
 	}

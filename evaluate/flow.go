@@ -18,6 +18,7 @@ import (
 
 // plan is OPA's plan of a specialised library, kept to ask what its rules read.
 type plan struct {
+	policy  *ir.Policy
 	strings []string
 	funcs   map[string]*ir.Func
 }
@@ -43,7 +44,7 @@ func planRules(ctx context.Context, modules map[string]*ast.Module, rules []stri
 	if err := json.Unmarshal(c.Bundle().PlanModules[0].Raw, &policy); err != nil {
 		return nil, fmt.Errorf("reading the plan: %w", err)
 	}
-	p := &plan{funcs: map[string]*ir.Func{}}
+	p := &plan{policy: &policy, funcs: map[string]*ir.Func{}}
 	for _, s := range policy.Static.Strings {
 		p.strings = append(p.strings, s.Value)
 	}

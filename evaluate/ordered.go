@@ -12,24 +12,26 @@ import (
 // batchBytes is how much of a snapshot one worker takes at a time.
 const batchBytes = 256 << 10
 
-type batch struct {
-	lines    [][]byte
-	verdicts []audit.Verdict
-	done     chan struct{}
+type batch[T any] struct {
+	lines [][]byte
+	out   []T
+	done  chan struct{}
 }
 
-// ordered judges the lines of a snapshot in parallel and sends the verdicts in
-// the order of the lines. At most a few batches for each worker are in memory.
-func ordered(ctx context.Context, workers int, vault audit.Vault, snap audit.Snapshot,
-	judge func(context.Context, []byte) (audit.Verdict, error), send func(audit.Verdict) error,
+// ordered has the lines of a snapshot worked on in parallel, a batch at a time,
+// and sends what came of them in the order of the lines. begin makes what one
+// worker works with. At most a few batches for each worker are in memory.
+func ordered[T any](ctx context.Context, workers int, vault audit.Vault, snap audit.Snapshot,
+	begin func() func(context.Context, [][]byte) ([]T, error), send func([]T) error,
 ) error {
 	g, ctx := errgroup.WithContext(ctx)
-	todo, inOrder := make(chan *batch), make(chan *batch, 2*workers)
+	todo, inOrder := make(chan *batch[T]), make(chan *batch[T], 2*workers)
 	g.Go(func() error {
 		defer close(inOrder)
 		defer close(todo)
-		return batches(ctx, vault, snap.Digest, func(b *batch) error {
-			for _, c := range []chan *batch{inOrder, todo} {
+		return batches(ctx, vault, snap.Digest, func(lines [][]byte) error {
+			b := &batch[T]{lines: lines, done: make(chan struct{})}
+			for _, c := range []chan *batch[T]{inOrder, todo} {
 				select {
 				case c <- b:
 				case <-ctx.Done():
@@ -40,15 +42,13 @@ func ordered(ctx context.Context, workers int, vault audit.Vault, snap audit.Sna
 		})
 	})
 	for range workers {
-		g.Go(func() error {
+		g.Go(func() (err error) {
+			work := begin()
 			for b := range todo {
-				for _, line := range b.lines {
-					v, err := judge(ctx, line)
-					if err != nil {
-						return err
-					}
-					b.verdicts = append(b.verdicts, v)
+				if b.out, err = work(ctx, b.lines); err != nil {
+					return err
 				}
+				b.lines = nil
 				close(b.done)
 			}
 			return nil
@@ -61,10 +61,8 @@ func ordered(ctx context.Context, workers int, vault audit.Vault, snap audit.Sna
 			case <-ctx.Done():
 				return ctx.Err()
 			}
-			for _, v := range b.verdicts {
-				if err := send(v); err != nil {
-					return err
-				}
+			if err := send(b.out); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -73,19 +71,20 @@ func ordered(ctx context.Context, workers int, vault audit.Vault, snap audit.Sna
 }
 
 // batches cuts a snapshot into batches of about batchBytes.
-func batches(ctx context.Context, vault audit.Vault, digest string, yield func(*batch) error) error {
-	b, size := &batch{done: make(chan struct{})}, 0
+func batches(ctx context.Context, vault audit.Vault, digest string, yield func([][]byte) error) error {
+	var lines [][]byte
+	size := 0
 	err := audit.Documents(ctx, vault, digest, func(line []byte) error {
-		b.lines = append(b.lines, bytes.Clone(line))
+		lines = append(lines, bytes.Clone(line))
 		if size += len(line); size < batchBytes {
 			return nil
 		}
-		full := b
-		b, size = &batch{done: make(chan struct{})}, 0
+		full := lines
+		lines, size = nil, 0
 		return yield(full)
 	})
-	if err != nil || len(b.lines) == 0 {
+	if err != nil || len(lines) == 0 {
 		return err
 	}
-	return yield(b)
+	return yield(lines)
 }

@@ -5,67 +5,48 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
-	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/rego"
-	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
 )
 
 // program is the library specialised for one kind of resource.
 type program struct {
 	kind
-	parts     []part // the controls that apply, sorted by id
-	reads     []partReads
-	kinds     map[string]Reads // estate kinds that resources of this kind declare
-	aggregate *query           // all controls that cannot read the estate
-	estate    *query           // what such a resource declares, nil if nothing
-	modules   map[string]*ast.Module
-	params    map[string]any
+	parts  []part           // the controls that apply, sorted by id
+	kinds  map[string]Reads // estate kinds that resources of this kind declare
+	estate []*vm.Rule       // the rules that declare them
+	policy *vm.Policy       // nil if the machine refuses the plan: then OPA decides all
+	opa    *residual
+}
 
-	mu      sync.Mutex // preparing is serial
-	singles []*query   // one control each: those that read the estate, and any that must be isolated
+// part is one control as it is asked about one kind of resource.
+type part struct {
+	audit.Control
+	partReads
+	applies    bool     // the package has a rule `applies`
+	attributes []string // the adapter attributes it reads, as lib.storage.bucket.encrypted
+	estate     bool     // it can read the estate for this kind of resource
+	rules      partRules
 }
 
 // partReads is what one control reads, and what of it decides whether it applies.
 type partReads struct {
-	applies, violation Reads
-	secret             Reads // violation and applies, less what may be compared as tokens
+	all     Reads
+	toApply Reads // of all, what decides whether it applies
+	secret  Reads // all, less what may be compared as tokens
 }
 
-func (r partReads) all() Reads { return r.applies.merge(r.violation) }
-
-// library prepares programs, each once.
-type library struct {
-	modules  map[string]*ast.Module
-	caps     *ast.Capabilities
-	params   map[string]any
-	controls []audit.Control
-	catalog  []audit.Control
-
-	mu       sync.Mutex
-	programs map[kind]*program
-	declared map[string][]string // source/type → estate kinds
+// partRules are what is called to ask a control.
+type partRules struct {
+	violation, applies *vm.Rule
+	attributes         []*vm.Rule
 }
 
-// program specialises the library for a kind of resource, or returns what it did before.
-func (l *library) program(ctx context.Context, k kind) (*program, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if p := l.programs[k]; p != nil {
-		return p, nil
-	}
-	p, err := l.specialise(ctx, k)
-	if err != nil {
-		return nil, err
-	}
-	l.programs[k] = p
-	return p, nil
-}
-
+// specialise makes the program of a kind: what is known of it is folded into the
+// modules, and these are planned.
 func (l *library) specialise(ctx context.Context, k kind) (*program, error) {
 	modules, err := fold(l.needed(k), k)
 	if err != nil {
@@ -75,25 +56,103 @@ func (l *library) specialise(ctx context.Context, k kind) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &program{kind: k, modules: modules, params: l.params, kinds: map[string]Reads{}}
+	p := &program{kind: k, kinds: map[string]Reads{}, opa: &residual{kind: k, modules: modules, params: l.params}}
 	controls := l.applicable(k)
 	if len(controls) == 0 && len(kinds) == 0 {
 		return p, nil
 	}
-	compiler, err := compiled(modules, l.caps)
+	var rules []string
+	for _, c := range controls {
+		rules = append(rules, c.Package+".violation")
+		if c.Excludes != "" {
+			rules = append(rules, c.Package+".applies")
+		}
+	}
+	for _, k := range sortedKeys(kinds) {
+		rules = append(rules, kinds[k]...)
+	}
+	pl, err := planWithAttributes(ctx, modules, rules, controls)
 	if err != nil {
 		return nil, fmt.Errorf("library for %s: %w", k, err)
 	}
 	for _, c := range controls {
-		p.parts = append(p.parts, newPart(compiler, c))
-	}
-	if err := p.analyse(ctx, kinds); err != nil {
-		return nil, err
+		pt, err := newPart(pl, c)
+		if err != nil {
+			return nil, err
+		}
+		p.parts = append(p.parts, pt)
 	}
 	if err := l.knownKinds(p); err != nil {
 		return nil, err
 	}
-	return p, p.prepareAll(ctx, kinds)
+	p.opa.parts, p.opa.kinds = p.parts, kinds
+	return p, p.compile(pl, kinds)
+}
+
+// planWithAttributes plans rules and the attributes that controls read through
+// them, which can be asked alone then. Nearly always they are in the plan anyway.
+func planWithAttributes(ctx context.Context, modules map[string]*ast.Module, rules []string, controls []audit.Control) (*plan, error) {
+	pl, err := planRules(ctx, modules, rules)
+	if err != nil {
+		return nil, err
+	}
+	missing := map[string]bool{}
+	for _, c := range controls {
+		for _, a := range pl.attributes(c.Package) {
+			if pl.funcs["g0.data."+a] == nil {
+				missing[a] = true
+			}
+		}
+	}
+	if len(missing) == 0 {
+		return pl, nil
+	}
+	return planRules(ctx, modules, append(rules, slices.Sorted(maps.Keys(missing))...))
+}
+
+// newPart reads a plan for what one control is asked and what it reads.
+func newPart(pl *plan, c audit.Control) (part, error) {
+	p := part{Control: c, applies: c.Excludes != "", attributes: pl.attributes(c.Package)}
+	p.all = pl.reads(c.Package + ".violation")
+	p.secret = pl.reads(c.Package+".violation", c.ComparesTokens...)
+	if p.applies {
+		p.toApply = pl.reads(c.Package + ".applies")
+		p.all = p.all.merge(p.toApply)
+		p.secret = p.secret.merge(pl.reads(c.Package+".applies", c.ComparesTokens...))
+	}
+	if slices.Contains(p.all.Estate, "*") {
+		return p, fmt.Errorf("control %s: it can read the estate in ways that cannot be told beforehand: read data.estate.<source>.<kind>[<key>] with source and kind written out", c.ID)
+	}
+	p.estate = len(p.all.Estate) > 0
+	return p, nil
+}
+
+// compile makes closures of the plan. A plan that the machine does not know how
+// to run is no error: OPA's own evaluator can.
+func (p *program) compile(pl *plan, kinds map[string][]string) error {
+	for k, paths := range kinds {
+		for _, path := range paths {
+			p.kinds[k] = p.kinds[k].merge(pl.reads(path))
+		}
+	}
+	policy, err := vm.Compile(vm.Config{Policy: pl.policy, Strict: true})
+	if err != nil {
+		return nil //nolint:nilerr // see above
+	}
+	p.policy = policy
+	for i := range p.parts {
+		pt := &p.parts[i]
+		pt.rules.violation, pt.rules.applies = policy.Rule(pt.Package+".violation"), policy.Rule(pt.Package+".applies")
+		for _, a := range pt.attributes {
+			pt.rules.attributes = append(pt.rules.attributes, policy.Rule(a))
+		}
+	}
+	for _, k := range sortedKeys(kinds) {
+		for _, path := range kinds[k] {
+			p.estate = append(p.estate, policy.Rule(path))
+		}
+	}
+	return nil
 }
 
 func (l *library) applicable(k kind) []audit.Control {
@@ -116,170 +175,4 @@ func (l *library) needed(k kind) map[string]*ast.Module {
 		}
 	}
 	return out
-}
-
-// newPart finds the attributes that a control reads and whether it can read the estate.
-func newPart(compiler *ast.Compiler, c audit.Control) part {
-	p := part{Control: c}
-	attributes := map[string]bool{}
-	seen := map[*ast.Rule]bool{}
-	var visit func(r *ast.Rule, own bool)
-	visit = func(r *ast.Rule, own bool) {
-		if seen[r] {
-			return
-		}
-		seen[r] = true
-		ast.WalkRefs(r, func(ref ast.Ref) bool {
-			if ref.HasPrefix(ast.MustParseRef("data.estate")) {
-				p.estate = true
-			}
-			for _, next := range compiler.GetRules(ref.GroundPrefix()) {
-				mine := strings.HasPrefix(rulePath(next), c.Package+".")
-				if own && !mine && len(next.Head.Args) == 0 && strings.HasPrefix(rulePath(next), "lib.") {
-					attributes[rulePath(next)] = true
-				}
-				visit(next, own && mine)
-			}
-			return false
-		})
-	}
-	for _, name := range []string{"violation", "applies"} {
-		for _, r := range compiler.GetRules(ast.MustParseRef("data." + c.Package + "." + name)) {
-			p.applies = p.applies || name == "applies"
-			visit(r, true)
-		}
-	}
-	p.attributes = slices.Sorted(maps.Keys(attributes))
-	return p
-}
-
-func rulePath(r *ast.Rule) string {
-	return strings.TrimPrefix(r.Ref().GroundPrefix().String(), "data.")
-}
-
-// analyse finds what every control, and every estate kind, reads.
-func (p *program) analyse(ctx context.Context, kinds map[string][]string) error {
-	var rules []string
-	for _, pt := range p.parts {
-		rules = append(rules, pt.Package+".violation")
-		if pt.applies {
-			rules = append(rules, pt.Package+".applies")
-		}
-	}
-	for _, paths := range kinds {
-		rules = append(rules, paths...)
-	}
-	slices.Sort(rules)
-	pl, err := planRules(ctx, p.modules, slices.Compact(rules))
-	if err != nil {
-		return fmt.Errorf("library for %s: %w", p.kind, err)
-	}
-	for _, pt := range p.parts {
-		r := partReads{violation: pl.reads(pt.Package + ".violation")}
-		if pt.applies {
-			r.applies = pl.reads(pt.Package + ".applies")
-		}
-		r.secret = pl.reads(pt.Package+".violation", pt.ComparesTokens...).merge(pl.reads(pt.Package+".applies", pt.ComparesTokens...))
-		if slices.Contains(r.all().Estate, "*") {
-			return fmt.Errorf("control %s: it can read the estate in ways that cannot be told beforehand: read data.estate.<source>.<kind>[<key>] with source and kind written out", pt.ID)
-		}
-		p.reads = append(p.reads, r)
-	}
-	for k, paths := range kinds {
-		for _, path := range paths {
-			p.kinds[k] = p.kinds[k].merge(pl.reads(path))
-		}
-	}
-	return nil
-}
-
-func (p *program) prepareAll(ctx context.Context, kinds map[string][]string) (err error) {
-	p.singles = make([]*query, len(p.parts))
-	var together []part
-	for i, pt := range p.parts {
-		if !pt.estate {
-			together = append(together, pt)
-		} else if p.singles[i], err = p.ask(ctx, []part{pt}); err != nil {
-			return err
-		}
-	}
-	if len(together) > 0 {
-		if p.aggregate, err = p.ask(ctx, together); err != nil {
-			return err
-		}
-	}
-	if len(kinds) == 0 {
-		return nil
-	}
-	var b strings.Builder
-	b.WriteString("package crosscheck.entry\n\n")
-	for _, k := range sortedKeys(kinds) {
-		for _, path := range kinds[k] {
-			fmt.Fprintf(&b, "out contains e if some e in data.%s\n", path)
-		}
-	}
-	entry, err := parse("crosscheck/entry.rego", b.String())
-	if err != nil {
-		return err
-	}
-	p.estate, err = p.prepare(ctx, entry)
-	return err
-}
-
-func (p *program) ask(ctx context.Context, parts []part) (*query, error) {
-	entry, err := entryModule(parts)
-	if err != nil {
-		return nil, err
-	}
-	return p.prepare(ctx, entry)
-}
-
-func (p *program) prepare(ctx context.Context, entry *ast.Module) (*query, error) {
-	modules := maps.Clone(p.modules)
-	modules["crosscheck/entry.rego"] = entry
-	return prepare(ctx, modules, "data.crosscheck.entry.out = x", p.kind, p.params)
-}
-
-// single is the query of one control alone, prepared when it is first needed.
-func (p *program) single(ctx context.Context, i int) (*query, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.singles[i] == nil {
-		q, err := p.ask(ctx, []part{p.parts[i]})
-		if err != nil {
-			return nil, err
-		}
-		p.singles[i] = q
-	}
-	return p.singles[i], nil
-}
-
-// eval asks a query about a document. What it returns is the elements of one set.
-func (q *query) eval(ctx context.Context, input ast.Value, v *view) ([]ast.Value, error) {
-	var out []ast.Value
-	for _, p := range q.prepared {
-		rs, err := p.Eval(ctx, rego.EvalParsedInput(input), rego.EvalTransaction(v), rego.EvalExternalCancel(v.cancel))
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range rs {
-			set, ok := r.Bindings["x"].(ast.Set)
-			if !ok {
-				return nil, fmt.Errorf("the residual answered %v, not a set", r.Bindings["x"])
-			}
-			for _, t := range set.Slice() {
-				out = append(out, t.Value)
-			}
-		}
-	}
-	return out, nil
-}
-
-// keepValue hands results over as OPA holds them.
-func keepValue(t *ast.Term, _ *rego.EvalContext) (any, error) { return t.Value, nil }
-
-// newCancel makes what ends every evaluation when ctx ends.
-func newCancel(ctx context.Context) (c topdown.Cancel, stop func() bool) {
-	c = topdown.NewCancel()
-	return c, context.AfterFunc(ctx, c.Cancel)
 }

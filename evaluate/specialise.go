@@ -10,8 +10,6 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
-
-	"github.com/crosscheck-dev/crosscheck/audit"
 )
 
 // unknowns are all that is not known of a resource before it is read: every
@@ -217,14 +215,6 @@ func estateKind(r *ast.Rule) (string, error) {
 	return "", fmt.Errorf("%s: an estate rule must read `estate contains {\"kind\": \"<lower case name>\", \"key\": …, \"value\": …} if …`", r.Location)
 }
 
-// part is one control as a query asks about it.
-type part struct {
-	audit.Control
-	applies    bool     // the package has a rule `applies`
-	attributes []string // the adapter attributes it reads, as lib.storage.bucket.encrypted
-	estate     bool     // it can read the estate for this kind of resource
-}
-
 // entryModule asks everything about some controls in one set. Its heads must be
 // objects: for `out[c] contains v` partial evaluation silently does nothing.
 func entryModule(parts []part) (*ast.Module, error) {
@@ -257,11 +247,8 @@ func parse(name, text string) (*ast.Module, error) {
 
 // compiled compiles copies of modules, so that one set serves several compilers:
 // partial evaluation writes into the compiler it is given.
-func compiled(modules map[string]*ast.Module, caps *ast.Capabilities) (*ast.Compiler, error) {
+func compiled(modules map[string]*ast.Module) (*ast.Compiler, error) {
 	c := ast.NewCompiler()
-	if caps != nil {
-		c = c.WithCapabilities(caps)
-	}
 	copies := make(map[string]*ast.Module, len(modules))
 	for name, m := range modules {
 		copies[name] = m.Copy()
@@ -292,7 +279,7 @@ func prepare(ctx context.Context, modules map[string]*ast.Module, text string, k
 	}
 	out := &query{}
 	for _, body := range pq.Queries {
-		c, err := compiled(residual, nil)
+		c, err := compiled(residual)
 		if err != nil {
 			return nil, fmt.Errorf("residual for %s: %w", k, err)
 		}
@@ -310,7 +297,7 @@ func prepare(ctx context.Context, modules map[string]*ast.Module, text string, k
 
 // partial is the library as it remains once source, type and parameters are known.
 func partial(ctx context.Context, modules map[string]*ast.Module, text string, k kind, known *store) (*rego.PartialQueries, error) {
-	compiler, err := compiled(modules, nil)
+	compiler, err := compiled(modules)
 	if err != nil {
 		return nil, err
 	}

@@ -92,12 +92,7 @@ func (v *view) lookup(path storage.Path) (any, error) {
 	if v.estate == nil {
 		return nil, notFound(path)
 	}
-	k := lookupKey{path[1], path[2], path[3]}
-	hits := v.estate.find(k)
-	if v.lookups == nil {
-		v.lookups = map[lookupKey][]hit{}
-	}
-	v.lookups[k] = hits
+	hits := v.find(lookupKey{path[1], path[2], path[3]})
 	if hits == nil {
 		return nil, notFound(path)
 	}
@@ -110,6 +105,16 @@ func (v *view) lookup(path storage.Path) (any, error) {
 		terms[i] = t
 	}
 	return walk(ast.NewArray(terms...), path[4:], path)
+}
+
+// find looks a key up, and remembers that it was asked for.
+func (v *view) find(k lookupKey) []hit {
+	hits := v.estate.find(k)
+	if v.lookups == nil {
+		v.lookups = map[lookupKey][]hit{}
+	}
+	v.lookups[k] = hits
+	return hits
 }
 
 // walk steps into a value.

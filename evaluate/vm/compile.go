@@ -15,7 +15,6 @@ type Policy struct {
 	paths     map[string]*function // by document path, steps joined by NUL
 	plans     map[string]*function
 	slots     int // of functions without arguments, each remembered in a slot
-	data      *Value
 	strings   []string
 	strict    bool
 }
@@ -63,14 +62,6 @@ func Compile(cfg Config) (*Policy, error) {
 	for _, b := range ast.Builtins {
 		c.builtins[b.Name] = b
 	}
-	p.data = &Value{kind: kObject, c: &composite{sorted: true}}
-	if cfg.Data != nil {
-		p.data = FromOPA(cfg.Data)
-	}
-	if cfg.Estate {
-		withEstate(p.data)
-	}
-	freeze(p.data)
 	var funcs []*ir.Func
 	if cfg.Policy.Funcs != nil {
 		funcs = cfg.Policy.Funcs.Funcs

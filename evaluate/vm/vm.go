@@ -18,9 +18,7 @@ import (
 // Config of a policy.
 type Config struct {
 	Policy *ir.Policy
-	Data   ast.Object // the base document data; data.estate, if any, is asked instead
-	Estate bool       // data.estate.<source>.<kind>[<key>] is asked of the machine's Estate
-	Strict bool       // errors of builtins are errors, not undefined
+	Strict bool // errors of builtins are errors, not undefined
 }
 
 // Limits of one call. A call that exceeds them ends in ErrSteps or ErrBytes. What
@@ -80,23 +78,26 @@ type memo struct {
 	value      *Value
 }
 
-// Machine makes one that runs the policy. data is what changes from run to run
-// in the base document (data.run), laid over the policy's own.
-func (p *Policy) Machine(data ast.Object) *Machine {
-	m := &Machine{memos: map[*Policy][]memo{}, stack: make([]*Value, 256), data: p.data}
-	m.Use(p)
-	if data != nil {
-		over := FromOPA(data)
-		freeze(over)
-		m.bytes = 1 << 30
-		m.data = m.merge(over, p.data)
-		m.arena = arena{} // the merged document outlives every reset
-		freeze(m.data)
+// Data is a base document, ready to be read by any number of machines.
+type Data struct{ root *Value }
+
+// NewData takes a base document. With estate, data.estate.<source>.<kind>[<key>]
+// is asked of the machine's Estate.
+func NewData(base ast.Object, estate bool) *Data {
+	root := FromOPA(base)
+	if estate {
+		withEstate(root)
 	}
-	return m
+	freeze(root)
+	return &Data{root}
 }
 
-// Use makes the machine run another policy, over the base document that it has.
+// NewMachine makes one that is to Use a policy.
+func NewMachine(d *Data) *Machine {
+	return &Machine{memos: map[*Policy][]memo{}, stack: make([]*Value, 256), data: d.root}
+}
+
+// Use makes the machine run a policy, over the base document that it has.
 func (m *Machine) Use(p *Policy) {
 	if m.policy == p {
 		return

@@ -1,0 +1,264 @@
+package evaluate
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// residual asks OPA's own evaluator, by partial evaluation, what a program asks
+// the machine. It decides what the machine cannot, and checks it on a sample.
+// Its queries are prepared when they are first needed.
+type residual struct {
+	kind
+	modules map[string]*ast.Module
+	params  map[string]any
+	parts   []part
+	kinds   map[string][]string
+
+	mu        sync.Mutex // preparing is serial
+	aggregate *query     // all controls that cannot read the estate
+	singles   map[int]*query
+	declares  *query
+}
+
+// ask decides every control for a document, those that cannot read the estate in
+// one query. An error in one of them would empty the answer of all: then each is
+// asked alone, and keeps its own error.
+func (r *residual) ask(ctx context.Context, s *store, e *estate, doc document) ([]answer, error) {
+	input, err := doc.value()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]answer, len(r.parts))
+	together, err := r.together(ctx, s, input, out)
+	if err != nil {
+		return nil, err
+	}
+	for i, pt := range r.parts {
+		if together && !pt.estate {
+			continue
+		}
+		if out[i], err = r.control(ctx, s, e, input, i); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// alone asks one control about a document.
+func (r *residual) alone(ctx context.Context, s *store, e *estate, doc document, i int) (answer, error) {
+	input, err := doc.value()
+	if err != nil {
+		return answer{}, err
+	}
+	return r.control(ctx, s, e, input, i)
+}
+
+func (r *residual) control(ctx context.Context, s *store, e *estate, input ast.Value, i int) (answer, error) {
+	q, err := r.single(ctx, i)
+	if err != nil {
+		return answer{}, err
+	}
+	v := s.view(nil)
+	if r.parts[i].estate {
+		v = s.view(e)
+	}
+	values, err := q.eval(ctx, input, v)
+	if ctx.Err() != nil {
+		return answer{}, ctx.Err()
+	}
+	a := answer{err: err, defined: map[string]bool{}}
+	if r.parts[i].estate {
+		a.view = v
+	}
+	if err == nil {
+		a.err = share(values, map[string]*answer{r.parts[i].ID: &a}, a.defined)
+	}
+	return a, nil
+}
+
+// together asks the controls that cannot read the estate. ok is false if the
+// answer is none, because of an error in one of them.
+func (r *residual) together(ctx context.Context, s *store, input ast.Value, out []answer) (ok bool, err error) {
+	q, err := r.all(ctx)
+	if err != nil {
+		return false, err
+	}
+	if q == nil {
+		return true, nil
+	}
+	values, err := q.eval(ctx, input, s.view(nil))
+	if err != nil {
+		return false, ctx.Err()
+	}
+	by, defined := map[string]*answer{}, map[string]bool{}
+	for i, pt := range r.parts {
+		if !pt.estate {
+			out[i].defined = defined
+			by[pt.ID] = &out[i]
+		}
+	}
+	return true, share(values, by, defined)
+}
+
+var (
+	controlTerm   = ast.StringTerm("control")
+	violationTerm = ast.StringTerm("violation")
+	definedTerm   = ast.StringTerm("defined")
+)
+
+// share sorts the objects of the entry set by the control they belong to.
+func share(values []ast.Value, by map[string]*answer, defined map[string]bool) error {
+	for _, v := range values {
+		obj := v.(ast.Object) // built by entryModule
+		if d := obj.Get(definedTerm); d != nil {
+			defined[string(d.Value.(ast.String))] = true
+			continue
+		}
+		a := by[string(obj.Get(controlTerm).Value.(ast.String))]
+		if x := obj.Get(violationTerm); x != nil {
+			raw, err := canonicalValue(x.Value)
+			if err != nil {
+				return err
+			}
+			a.violations = append(a.violations, raw)
+		} else {
+			a.applies = true
+		}
+	}
+	return nil
+}
+
+// all is the query of the controls that cannot read the estate, nil if there are none.
+func (r *residual) all(ctx context.Context) (*query, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.aggregate != nil {
+		return r.aggregate, nil
+	}
+	var parts []part
+	for _, pt := range r.parts {
+		if !pt.estate {
+			parts = append(parts, pt)
+		}
+	}
+	if len(parts) == 0 {
+		return nil, nil
+	}
+	var err error
+	r.aggregate, err = r.prepare(ctx, parts)
+	return r.aggregate, err
+}
+
+// single is the query of one control alone.
+func (r *residual) single(ctx context.Context, i int) (*query, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.singles[i] != nil {
+		return r.singles[i], nil
+	}
+	q, err := r.prepare(ctx, []part{r.parts[i]})
+	if err != nil {
+		return nil, err
+	}
+	if r.singles == nil {
+		r.singles = map[int]*query{}
+	}
+	r.singles[i] = q
+	return q, nil
+}
+
+// declared are the estate entries that a document declares.
+func (r *residual) declared(ctx context.Context, s *store, doc document) ([][]byte, error) {
+	input, err := doc.value()
+	if err != nil {
+		return nil, err
+	}
+	q, err := r.declaring(ctx)
+	if err != nil {
+		return nil, err
+	}
+	values, err := q.eval(ctx, input, s.view(nil))
+	if err != nil {
+		return nil, err
+	}
+	out := make([][]byte, len(values))
+	for i, v := range values {
+		if out[i], err = canonicalValue(v); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (r *residual) declaring(ctx context.Context) (*query, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.declares != nil {
+		return r.declares, nil
+	}
+	var b strings.Builder
+	b.WriteString("package crosscheck.entry\n\n")
+	for _, k := range sortedKeys(r.kinds) {
+		for _, path := range r.kinds[k] {
+			fmt.Fprintf(&b, "out contains e if some e in data.%s\n", path)
+		}
+	}
+	entry, err := parse("crosscheck/entry.rego", b.String())
+	if err != nil {
+		return nil, err
+	}
+	r.declares, err = r.withEntry(ctx, entry)
+	return r.declares, err
+}
+
+func (r *residual) prepare(ctx context.Context, parts []part) (*query, error) {
+	entry, err := entryModule(parts)
+	if err != nil {
+		return nil, err
+	}
+	return r.withEntry(ctx, entry)
+}
+
+func (r *residual) withEntry(ctx context.Context, entry *ast.Module) (*query, error) {
+	modules := maps.Clone(r.modules)
+	modules["crosscheck/entry.rego"] = entry
+	return prepare(ctx, modules, "data.crosscheck.entry.out = x", r.kind, r.params)
+}
+
+// eval asks a query about a document. What it returns is the elements of one set.
+func (q *query) eval(ctx context.Context, input ast.Value, v *view) ([]ast.Value, error) {
+	var out []ast.Value
+	for _, p := range q.prepared {
+		rs, err := p.Eval(ctx, rego.EvalParsedInput(input), rego.EvalTransaction(v), rego.EvalExternalCancel(v.cancel))
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rs {
+			set, ok := r.Bindings["x"].(ast.Set)
+			if !ok {
+				return nil, fmt.Errorf("the residual answered %v, not a set", r.Bindings["x"])
+			}
+			for _, t := range set.Slice() {
+				out = append(out, t.Value)
+			}
+		}
+	}
+	return out, nil
+}
+
+// keepValue hands results over as OPA holds them.
+func keepValue(t *ast.Term, _ *rego.EvalContext) (any, error) { return t.Value, nil }
+
+// newCancel makes what ends every evaluation when ctx ends.
+func newCancel(ctx context.Context) (c topdown.Cancel, stop func() bool) {
+	c = topdown.NewCancel()
+	return c, context.AfterFunc(ctx, c.Cancel)
+}

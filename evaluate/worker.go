@@ -1,0 +1,294 @@
+package evaluate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
+)
+
+// judging is what all workers of one run share.
+type judging struct {
+	lib     *library
+	store   *store
+	data    *vm.Data
+	estate  *estate
+	request audit.Judgement
+	limits  vm.Limits
+	opa     bool // OPA decides all
+	sample  sampling
+}
+
+// worker is what one goroutine needs to decide.
+type worker struct {
+	*judging
+	machine  *vm.Machine
+	view     *view // of the call under way, nil while nothing may be looked up
+	interned map[string]string
+}
+
+func (j *judging) worker() *worker {
+	w := &worker{judging: j, machine: vm.NewMachine(j.data), interned: map[string]string{}}
+	w.machine.Estate = w.lookup
+	return w
+}
+
+// answer is what is said of one control and one document.
+type answer struct {
+	violations [][]byte // canonical JSON, in no particular order
+	applies    bool
+	defined    map[string]bool // attributes that have a value
+	view       *view           // what was looked up, nil for a control that cannot
+	err        error
+	limit      bool // err says that a limit was exceeded
+}
+
+// answers asks every control of a program about a document: the machine, and
+// where that fails, or is not to be asked, OPA.
+func (w *worker) answers(ctx context.Context, p *program, doc document) ([]answer, error) {
+	if w.opa || p.policy == nil {
+		return p.opa.ask(ctx, w.store, w.estate, doc)
+	}
+	w.machine.Use(p.policy)
+	out := make([]answer, len(p.parts))
+	defined := map[string]bool{}
+	for i := range p.parts {
+		err := w.call(ctx, &p.parts[i], doc, &out[i], defined)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case errors.As(err, new(*vm.EstateError)):
+			return nil, err
+		case errors.Is(err, vm.ErrSteps), errors.Is(err, vm.ErrBytes):
+			out[i].err, out[i].limit = err, true
+		case err != nil:
+			if out[i], err = p.opa.alone(ctx, w.store, w.estate, doc, i); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
+}
+
+// call asks the machine about one control. defined gathers the attributes that
+// have a value: it is shared by the controls of a document, who share attributes.
+func (w *worker) call(ctx context.Context, pt *part, doc document, a *answer, defined map[string]bool) error {
+	a.defined = defined
+	if pt.estate {
+		a.view = w.store.view(w.estate)
+	}
+	w.view = a.view
+	found, err := w.machine.Call(ctx, pt.rules.violation, doc.root, w.limits)
+	if err == nil {
+		a.violations, err = w.render(found)
+	}
+	if err == nil && pt.applies {
+		var v *vm.Value
+		v, err = w.machine.Call(ctx, pt.rules.applies, doc.root, w.limits)
+		a.applies = v.True()
+	}
+	for i := 0; i < len(pt.attributes) && err == nil; i++ {
+		if name := pt.attributes[i]; !defined[name] {
+			var v *vm.Value
+			v, err = w.machine.Call(ctx, pt.rules.attributes[i], doc.root, w.limits)
+			defined[name] = v != nil
+		}
+	}
+	w.view = nil
+	return err
+}
+
+// render gives the elements of a control's set as canonical JSON.
+func (w *worker) render(set *vm.Value) ([][]byte, error) {
+	list, ok := w.machine.Elements(set)
+	if !ok && set != nil {
+		return nil, errors.New("violation is not a set")
+	}
+	if len(list) == 0 {
+		return nil, nil
+	}
+	out := make([][]byte, len(list))
+	for i, v := range list {
+		var err error
+		if out[i], err = w.machine.AppendJSON(nil, v); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// lookup answers the machine, and remembers what was asked.
+func (w *worker) lookup(m *vm.Machine, source, kind, key string) (*vm.Value, error) {
+	if w.view == nil {
+		return nil, nil
+	}
+	hits := w.view.find(lookupKey{w.intern(source), w.intern(kind), strings.Clone(key)})
+	if hits == nil {
+		return nil, nil
+	}
+	ids, origins, values := make([]string, len(hits)), make([]string, len(hits)), make([][]byte, len(hits))
+	for i, h := range hits {
+		ids[i], origins[i], values[i] = h.id, h.origin, h.value
+	}
+	return m.Hits(ids, origins, values)
+}
+
+// verdict judges one line of a snapshot. ok is false if nothing of it is in scope.
+func (w *worker) verdict(ctx context.Context, line []byte) (v audit.Verdict, ok bool, err error) {
+	doc, err := w.read(line)
+	if err != nil {
+		return v, false, err
+	}
+	if !w.request.Scope.Judges(doc.origin, doc.id) {
+		return v, false, nil
+	}
+	p, err := w.lib.program(ctx, doc.kind)
+	if err != nil || len(p.parts) == 0 {
+		return v, false, err
+	}
+	v = audit.Verdict{Resource: doc.id, Name: doc.name, Type: doc.kind.typ, Origin: doc.origin, InputDigest: audit.Digest(line)}
+	if v.Owner, err = w.owner(doc); err != nil {
+		return v, false, err
+	}
+	answers, err := w.answers(ctx, p, doc)
+	if err != nil {
+		return v, false, fmt.Errorf("resource %s: %w", doc.id, err)
+	}
+	if w.sample.takes(v.InputDigest) && !w.opa && p.policy != nil {
+		if err := w.compare(ctx, p, doc, answers); err != nil {
+			return v, false, err
+		}
+	}
+	v.Decisions, err = w.decisions(p, doc, answers, v.InputDigest)
+	return v, err == nil, err
+}
+
+// decisions turns the answers about a document into decisions.
+func (w *worker) decisions(p *program, doc document, answers []answer, digest string) ([]audit.Decision, error) {
+	out := make([]audit.Decision, len(p.parts))
+	for i := range p.parts {
+		pt := &p.parts[i]
+		d := judge(pt, answers[i], w.estate, doc)
+		d.Control, d.ControlDigest = pt.ID, pt.Digest
+		if pt.estate {
+			d.Slice = answers[i].view.slice()
+			var err error
+			if d.SliceDigest, err = audit.DigestOf(d.Slice); err != nil {
+				return nil, err
+			}
+		}
+		if d.Outcome != audit.Pass {
+			d.ID = audit.DecisionID(pt.Control, doc.id, digest, d.SliceDigest, w.request.AsOf)
+		}
+		out[i] = d
+	}
+	return out, nil
+}
+
+// sampling chooses the resources that OPA's own evaluator decides too.
+type sampling struct{ below uint64 }
+
+// The share of resources that OPA decides too, and how many at least.
+const (
+	sampleOneIn   = 1000
+	sampleAtLeast = 100
+)
+
+// newSampling takes one in a thousand of those that a run judges. Twice the
+// least number is aimed at, since the choice is by digest: a run of few
+// resources is decided twice as a whole.
+func newSampling(snapshots []audit.Snapshot) sampling {
+	total := uint64(0)
+	for _, s := range snapshots {
+		total += uint64(max(s.Resources, 0))
+	}
+	in := uint64(sampleOneIn)
+	if total < 2*sampleAtLeast*sampleOneIn {
+		in = total / (2 * sampleAtLeast)
+	}
+	if in <= 1 {
+		return sampling{1 << 60}
+	}
+	return sampling{1 << 60 / in}
+}
+
+// takes tells whether a document is in the sample, by the first 60 bits of its digest.
+func (s sampling) takes(digest string) bool {
+	n := uint64(0)
+	for i := range 15 {
+		c := digest[i]
+		if c >= 'a' {
+			c -= 'a' - 10 - '0'
+		}
+		n = n<<4 | uint64(c-'0')
+	}
+	return n < s.below
+}
+
+// DisagreementError says that the engine and OPA's own evaluator do not agree.
+// One is enough: nothing that the run decided counts as evidence.
+type DisagreementError struct {
+	Control, Resource string
+	Engine, OPA       string // what each said
+}
+
+func (e *DisagreementError) Error() string {
+	return fmt.Sprintf("control %s on %s: the engine and OPA's own evaluator differ, so the run is no evidence; report this, and use --engine opa meanwhile\n  engine: %s\n  opa:    %s",
+		e.Control, e.Resource, e.Engine, e.OPA)
+}
+
+// compare has OPA's own evaluator answer too, and wants the same to the byte.
+func (w *worker) compare(ctx context.Context, p *program, doc document, answers []answer) error {
+	theirs, err := p.opa.ask(ctx, w.store, w.estate, doc)
+	if err != nil {
+		return fmt.Errorf("resource %s: asking OPA too: %w", doc.id, err)
+	}
+	for i, pt := range p.parts {
+		if answers[i].limit {
+			continue // OPA's evaluator has no such limits
+		}
+		if a, b := answers[i].String(pt), theirs[i].String(pt); a != b {
+			return &DisagreementError{Control: pt.ID, Resource: doc.id, Engine: a, OPA: b}
+		}
+		if k, ok := missing(answers[i].view, theirs[i].view); ok {
+			return &DisagreementError{Control: pt.ID, Resource: doc.id, Engine: "does not look up " + k, OPA: "looks it up"}
+		}
+	}
+	return nil
+}
+
+// missing names a look-up of theirs that is not among ours.
+func missing(ours, theirs *view) (string, bool) {
+	if theirs == nil {
+		return "", false
+	}
+	for _, k := range sortedLookups(theirs.lookups) {
+		if _, ok := ours.lookups[k]; !ok {
+			return k.source + "." + k.kind + "[" + k.key + "]", true
+		}
+	}
+	return "", false
+}
+
+// String is the whole answer, one text for equal ones.
+func (a answer) String(pt part) string {
+	if a.err != nil {
+		return "error: " + firstLine(a.err)
+	}
+	list := make([]string, len(a.violations))
+	for i, v := range a.violations {
+		list[i] = string(v)
+	}
+	slices.Sort(list)
+	var undefined []string
+	for _, attr := range pt.attributes {
+		if !a.defined[attr] {
+			undefined = append(undefined, attr)
+		}
+	}
+	return fmt.Sprintf("violations [%s], applies %t, undefined %v", strings.Join(list, ","), a.applies || !pt.applies, undefined)
+}
