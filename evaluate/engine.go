@@ -62,8 +62,9 @@ func (e *Engine) library(controls []audit.Control) *library {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.prepared[key] == nil {
+		modules := e.lib.Modules()
 		e.prepared[key] = &library{
-			modules: e.lib.Modules(), params: e.lib.Parameters(),
+			modules: modules, params: e.lib.Parameters(), referee: &referee{modules: modules},
 			controls: controls, catalog: e.lib.Catalog.Controls, programs: map[kind]*program{}, declared: map[string][]string{},
 		}
 	}

@@ -18,6 +18,7 @@ type library struct {
 	params   map[string]any
 	controls []audit.Control // selected
 	catalog  []audit.Control // all
+	referee  *referee
 
 	mu       sync.RWMutex
 	programs map[kind]*program

@@ -235,20 +235,37 @@ func (r *residual) withEntry(ctx context.Context, entry *ast.Module) (*query, er
 
 // eval asks a query about a document. What it returns is the elements of one set.
 func (q *query) eval(ctx context.Context, input ast.Value, v *view) ([]ast.Value, error) {
-	var out []ast.Value
+	x, err := q.value(ctx, input, v)
+	if err != nil || x == nil {
+		return nil, err
+	}
+	set, ok := x.(ast.Set)
+	if !ok {
+		return nil, fmt.Errorf("the residual answered %v, not a set", x)
+	}
+	out := make([]ast.Value, set.Len())
+	for i, t := range set.Slice() {
+		out[i] = t.Value
+	}
+	return out, nil
+}
+
+// value asks a query about a document, and unites the sets of its parts. It is
+// nil if the query is undefined.
+func (q *query) value(ctx context.Context, input ast.Value, v *view) (out ast.Value, _ error) {
 	for _, p := range q.prepared {
 		rs, err := p.Eval(ctx, rego.EvalParsedInput(input), rego.EvalTransaction(v), rego.EvalExternalCancel(v.cancel))
 		if err != nil {
 			return nil, err
 		}
 		for _, r := range rs {
-			set, ok := r.Bindings["x"].(ast.Set)
-			if !ok {
-				return nil, fmt.Errorf("the residual answered %v, not a set", r.Bindings["x"])
+			x, _ := r.Bindings["x"].(ast.Value) // keepValue
+			if set, ok := out.(ast.Set); ok {
+				if more, ok := x.(ast.Set); ok {
+					x = set.Union(more)
+				}
 			}
-			for _, t := range set.Slice() {
-				out = append(out, t.Value)
-			}
+			out = x
 		}
 	}
 	return out, nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
@@ -187,108 +186,4 @@ func (w *worker) decisions(p *program, doc document, answers []answer, digest st
 		out[i] = d
 	}
 	return out, nil
-}
-
-// sampling chooses the resources that OPA's own evaluator decides too.
-type sampling struct{ below uint64 }
-
-// The share of resources that OPA decides too, and how many at least.
-const (
-	sampleOneIn   = 1000
-	sampleAtLeast = 100
-)
-
-// newSampling takes one in a thousand of those that a run judges. Twice the
-// least number is aimed at, since the choice is by digest: a run of few
-// resources is decided twice as a whole.
-func newSampling(snapshots []audit.Snapshot) sampling {
-	total := uint64(0)
-	for _, s := range snapshots {
-		total += uint64(max(s.Resources, 0))
-	}
-	in := uint64(sampleOneIn)
-	if total < 2*sampleAtLeast*sampleOneIn {
-		in = total / (2 * sampleAtLeast)
-	}
-	if in <= 1 {
-		return sampling{1 << 60}
-	}
-	return sampling{1 << 60 / in}
-}
-
-// takes tells whether a document is in the sample, by the first 60 bits of its digest.
-func (s sampling) takes(digest string) bool {
-	n := uint64(0)
-	for i := range 15 {
-		c := digest[i]
-		if c >= 'a' {
-			c -= 'a' - 10 - '0'
-		}
-		n = n<<4 | uint64(c-'0')
-	}
-	return n < s.below
-}
-
-// DisagreementError says that the engine and OPA's own evaluator do not agree.
-// One is enough: nothing that the run decided counts as evidence.
-type DisagreementError struct {
-	Control, Resource string
-	Engine, OPA       string // what each said
-}
-
-func (e *DisagreementError) Error() string {
-	return fmt.Sprintf("control %s on %s: the engine and OPA's own evaluator differ, so the run is no evidence; report this, and use --engine opa meanwhile\n  engine: %s\n  opa:    %s",
-		e.Control, e.Resource, e.Engine, e.OPA)
-}
-
-// compare has OPA's own evaluator answer too, and wants the same to the byte.
-func (w *worker) compare(ctx context.Context, p *program, doc document, answers []answer) error {
-	theirs, err := p.opa.ask(ctx, w.store, w.estate, doc)
-	if err != nil {
-		return fmt.Errorf("resource %s: asking OPA too: %w", doc.id, err)
-	}
-	for i, pt := range p.parts {
-		if answers[i].limit {
-			continue // OPA's evaluator has no such limits
-		}
-		if a, b := answers[i].String(pt), theirs[i].String(pt); a != b {
-			return &DisagreementError{Control: pt.ID, Resource: doc.id, Engine: a, OPA: b}
-		}
-		if k, ok := missing(answers[i].view, theirs[i].view); ok {
-			return &DisagreementError{Control: pt.ID, Resource: doc.id, Engine: "does not look up " + k, OPA: "looks it up"}
-		}
-	}
-	return nil
-}
-
-// missing names a look-up of theirs that is not among ours.
-func missing(ours, theirs *view) (string, bool) {
-	if theirs == nil {
-		return "", false
-	}
-	for _, k := range sortedLookups(theirs.lookups) {
-		if _, ok := ours.lookups[k]; !ok {
-			return k.source + "." + k.kind + "[" + k.key + "]", true
-		}
-	}
-	return "", false
-}
-
-// String is the whole answer, one text for equal ones.
-func (a answer) String(pt part) string {
-	if a.err != nil {
-		return "error: " + firstLine(a.err)
-	}
-	list := make([]string, len(a.violations))
-	for i, v := range a.violations {
-		list[i] = string(v)
-	}
-	slices.Sort(list)
-	var undefined []string
-	for _, attr := range pt.attributes {
-		if !a.defined[attr] {
-			undefined = append(undefined, attr)
-		}
-	}
-	return fmt.Sprintf("violations [%s], applies %t, undefined %v", strings.Join(list, ","), a.applies || !pt.applies, undefined)
 }

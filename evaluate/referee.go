@@ -1,0 +1,198 @@
+package evaluate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+)
+
+// referee decides as a person with the stock opa would: by OPA's own evaluator
+// and the library as it is written, nothing specialised. So it holds against both
+// the machine and what specialising made of the library.
+type referee struct {
+	modules map[string]*ast.Module
+
+	mu       sync.Mutex // preparing is serial
+	compiler *ast.Compiler
+	queries  map[string]*query // by rule
+}
+
+// ask is the value of a rule for a document; nil if it is undefined.
+func (r *referee) ask(ctx context.Context, rule string, s *store, input ast.Value, v *view) (ast.Value, error) {
+	q, err := r.query(ctx, rule, s)
+	if err != nil {
+		return nil, err
+	}
+	return q.value(ctx, input, v)
+}
+
+func (r *referee) query(ctx context.Context, rule string, s *store) (*query, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if q := r.queries[rule]; q != nil {
+		return q, nil
+	}
+	if r.compiler == nil {
+		c, err := compiled(r.modules)
+		if err != nil {
+			return nil, err
+		}
+		r.compiler, r.queries = c, map[string]*query{}
+	}
+	p, err := rego.New(
+		rego.Query("data."+rule+" = x"), rego.Compiler(r.compiler), rego.SetRegoVersion(ast.RegoV1),
+		rego.Store(s), rego.StrictBuiltinErrors(true), rego.GenerateJSON(keepValue),
+	).PrepareForEval(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.queries[rule] = &query{prepared: []rego.PreparedEvalQuery{p}}
+	return r.queries[rule], nil
+}
+
+// control is what the referee says of one control and one document.
+func (r *referee) control(ctx context.Context, s *store, e *estate, input ast.Value, pt *part) (a answer, err error) {
+	v := s.view(nil)
+	if pt.estate {
+		v = s.view(e)
+		a.view = v
+	}
+	var found, applies ast.Value
+	if found, a.err = r.ask(ctx, pt.Package+".violation", s, input, v); a.err == nil && pt.applies {
+		applies, a.err = r.ask(ctx, pt.Package+".applies", s, input, v)
+	}
+	a.applies = applies != nil && applies.Compare(ast.Boolean(true)) == 0
+	if set, ok := found.(ast.Set); ok {
+		for _, t := range set.Slice() {
+			raw, err := canonicalValue(t.Value)
+			if err != nil {
+				return a, err
+			}
+			a.violations = append(a.violations, raw)
+		}
+	}
+	a.defined = map[string]bool{}
+	for i := 0; i < len(pt.attributes) && a.err == nil; i++ {
+		var value ast.Value
+		value, a.err = r.ask(ctx, pt.attributes[i], s, input, v)
+		a.defined[pt.attributes[i]] = value != nil
+	}
+	return a, ctx.Err()
+}
+
+// DisagreementError says that the engine and OPA's own evaluator do not agree.
+// One is enough: nothing that the run decided counts as evidence.
+type DisagreementError struct {
+	Control, Resource string
+	Engine, OPA       string // what each said
+}
+
+func (e *DisagreementError) Error() string {
+	return fmt.Sprintf("control %s on %s: the engine and OPA's own evaluator differ, so nothing of this run is evidence; please report it, and use --engine opa meanwhile\n  engine: %s\n  opa:    %s",
+		e.Control, e.Resource, e.Engine, e.OPA)
+}
+
+// compare has the referee decide too, and wants the same to the byte.
+func (w *worker) compare(ctx context.Context, p *program, doc document, answers []answer) error {
+	input, err := doc.value()
+	if err != nil {
+		return err
+	}
+	for i := range p.parts {
+		pt, ours := &p.parts[i], answers[i]
+		if ours.limit {
+			continue // OPA's evaluator has no such limits
+		}
+		theirs, err := w.lib.referee.control(ctx, w.store, w.estate, input, pt)
+		if err != nil {
+			return fmt.Errorf("asking OPA too: %w", err)
+		}
+		if a, b := ours.text(pt), theirs.text(pt); a != b {
+			return &DisagreementError{Control: pt.ID, Resource: doc.id, Engine: a, OPA: b}
+		}
+		if k, ok := missing(ours.view, theirs.view); ok {
+			return &DisagreementError{Control: pt.ID, Resource: doc.id, Engine: "does not look up " + k, OPA: "looks it up"}
+		}
+	}
+	return nil
+}
+
+// missing names a look-up of theirs that is not among ours.
+func missing(ours, theirs *view) (string, bool) {
+	if theirs == nil {
+		return "", false
+	}
+	for _, k := range sortedLookups(theirs.lookups) {
+		if _, ok := ours.lookups[k]; !ok {
+			return k.source + "." + k.kind + "[" + k.key + "]", true
+		}
+	}
+	return "", false
+}
+
+// text is the whole answer, the same for equal ones. Of an error it says only
+// that there is one: of several, which comes first is nobody's promise.
+func (a answer) text(pt *part) string {
+	if a.err != nil {
+		return "error"
+	}
+	list := make([]string, len(a.violations))
+	for i, v := range a.violations {
+		list[i] = string(v)
+	}
+	slices.Sort(list)
+	var undefined []string
+	for _, attr := range pt.attributes {
+		if !a.defined[attr] {
+			undefined = append(undefined, attr)
+		}
+	}
+	return fmt.Sprintf("violations [%s], applies %t, undefined %v", strings.Join(list, ","), a.applies || !pt.applies, undefined)
+}
+
+// sampling chooses the resources that the referee decides too.
+type sampling struct{ below uint64 }
+
+// The share of resources that the referee decides too, and how many at least.
+const (
+	sampleOneIn   = 1000
+	sampleAtLeast = 100
+)
+
+// newSampling takes one in a thousand of those that a run judges. Twice the
+// least number is aimed at, since the choice is by digest: a run of few
+// resources is decided twice as a whole.
+func newSampling(snapshots []audit.Snapshot) sampling {
+	total := uint64(0)
+	for _, s := range snapshots {
+		total += uint64(max(s.Resources, 0))
+	}
+	in := uint64(sampleOneIn)
+	if total < 2*sampleAtLeast*sampleOneIn {
+		in = total / (2 * sampleAtLeast)
+	}
+	if in <= 1 {
+		return sampling{1 << 60}
+	}
+	return sampling{1 << 60 / in}
+}
+
+// takes tells whether a document is in the sample, by the first 60 bits of its digest.
+func (s sampling) takes(digest string) bool {
+	n := uint64(0)
+	for i := range 15 {
+		c := digest[i]
+		if c >= 'a' {
+			c -= 'a' - 10 - '0'
+		}
+		n = n<<4 | uint64(c-'0')
+	}
+	return n < s.below
+}
