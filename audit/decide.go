@@ -2,8 +2,6 @@ package audit
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 )
@@ -40,16 +38,21 @@ func DecisionID(c Control, resource, input, slice string, asOf time.Time) string
 // Stamp renders a time as everything here does: RFC 3339, UTC, whole seconds.
 func Stamp(t time.Time) string { return t.UTC().Truncate(time.Second).Format(time.RFC3339) }
 
-// Owner reads who answers for a resource from its tags: owner, else team.
+// Owner reads who answers for a resource from its tags: owner, else team. Of
+// tags that differ only in case the first in order counts.
 func Owner(tags map[string]string) string {
 	for _, want := range []string{"owner", "team"} {
 		if v := tags[want]; v != "" {
 			return v
 		}
-		for _, key := range slices.Sorted(maps.Keys(tags)) {
-			if v := tags[key]; v != "" && strings.EqualFold(key, want) {
-				return v
+		found := ""
+		for key, v := range tags {
+			if v != "" && (found == "" || key < found) && strings.EqualFold(key, want) {
+				found = key
 			}
+		}
+		if found != "" {
+			return tags[found]
 		}
 	}
 	return ""

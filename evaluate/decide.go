@@ -13,12 +13,11 @@ import (
 
 // judge makes one decision. What cannot be told comes before what was told.
 func judge(pt *part, a answer, e *estate, doc document) audit.Decision {
-	if missing := needsSources(pt.all.Estate, e); len(missing) > 0 {
+	if missing := needsSources(pt.estate, e); len(missing) > 0 {
 		return audit.Decision{Outcome: audit.Excluded, Reasons: missing}
 	}
 	if pt.applies {
-		reasons := doc.gapReasons(pt.toApply)
-		reasons = append(reasons, doc.redactedReasons(pt.toApply, pt.secret)...)
+		reasons := doc.holeReasons(pt, true)
 		if len(reasons) == 0 && a.err == nil && !a.applies {
 			unclear := append(undefinedReasons(pt, a, doc.kind), lookupReasons(pt, a.view)...)
 			if len(unclear) > 0 {
@@ -27,8 +26,7 @@ func judge(pt *part, a answer, e *estate, doc document) audit.Decision {
 			return audit.Decision{Outcome: audit.Excluded, Reasons: []audit.Reason{{Code: "not_applicable", Detail: pt.Excludes}}}
 		}
 	}
-	reasons := doc.gapReasons(pt.all)
-	reasons = append(reasons, doc.redactedReasons(pt.all, pt.secret)...)
+	reasons := doc.holeReasons(pt, false)
 	reasons = append(reasons, lookupReasons(pt, a.view)...)
 	if a.err != nil {
 		code := "error"
@@ -58,24 +56,22 @@ func notEvaluated(reasons []audit.Reason) audit.Decision {
 	return audit.Decision{Outcome: audit.NotEvaluated, Reasons: slices.Compact(reasons)}
 }
 
-func (d document) gapReasons(r Reads) []audit.Reason {
-	if len(d.gaps) == 0 {
+// holeReasons are the gaps and tokens that a control reads, or only those that
+// bear on whether it applies. A token that is only compared is none.
+func (d document) holeReasons(pt *part, toApply bool) []audit.Reason {
+	if len(d.gaps)+len(d.tokens) == 0 {
 		return nil
 	}
+	r := pt.reads()
+	read := r.all
+	if toApply {
+		read = r.toApply
+	}
 	var out []audit.Reason
-	for _, p := range r.Touched(d.gapped()) {
+	for _, p := range read.Touched(d.gapped()) {
 		out = append(out, audit.Reason{Code: "gap", Where: p, Detail: d.gaps[p]})
 	}
-	return out
-}
-
-// redactedReasons are the tokens that are read, less those that are only compared.
-func (d document) redactedReasons(r, secret Reads) []audit.Reason {
-	if len(d.tokens) == 0 {
-		return nil
-	}
-	var out []audit.Reason
-	for _, p := range r.Touched(secret.Touched(d.tokens)) {
+	for _, p := range read.Touched(r.secret.Touched(d.tokens)) {
 		out = append(out, audit.Reason{Code: "redacted", Where: p, Detail: "replaced by a token"})
 	}
 	return out

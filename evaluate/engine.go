@@ -178,7 +178,7 @@ func (e *Engine) Reads(ctx context.Context, control, source, typ string) (Reads,
 	}
 	for _, pt := range p.parts {
 		if pt.ID == control {
-			return pt.all, nil
+			return pt.reads().all, nil
 		}
 	}
 	return Reads{}, fmt.Errorf("control %s does not apply to %s/%s", control, source, typ)

@@ -145,12 +145,12 @@ func (w *worker) declare(ctx context.Context, line []byte) (d declaration, ok bo
 		return d, false, err
 	}
 	p, err := w.lib.program(ctx, doc.kind)
-	if err != nil || len(p.kinds) == 0 {
+	if err != nil || len(p.declares) == 0 {
 		return d, false, err
 	}
 	if holes := doc.holes(); len(holes) > 0 {
-		for _, kind := range sortedKeys(p.kinds) {
-			for _, at := range p.kinds[kind].Touched(sortedKeys(holes)) {
+		for _, kind := range sortedKeys(p.declares) {
+			for _, at := range p.kindReads(kind).Touched(sortedKeys(holes)) {
 				d.gaps = append(d.gaps, [2]string{p.source + "." + kind, doc.id + " " + at + ": " + holes[at]})
 			}
 		}
@@ -160,7 +160,7 @@ func (w *worker) declare(ctx context.Context, line []byte) (d declaration, ok bo
 		if ctx.Err() != nil {
 			return d, false, ctx.Err()
 		}
-		for _, kind := range sortedKeys(p.kinds) {
+		for _, kind := range sortedKeys(p.declares) {
 			d.gaps = append(d.gaps, [2]string{p.source + "." + kind, doc.id + ": " + firstLine(err)})
 		}
 		return d, true, nil

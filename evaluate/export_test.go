@@ -105,12 +105,12 @@ func (e *Engine) AnythingReads(ctx context.Context, source, typ, pointer string)
 		return false, err
 	}
 	for _, r := range p.parts {
-		if len(r.all.Touched([]string{pointer})) > 0 {
+		if len(r.reads().all.Touched([]string{pointer})) > 0 {
 			return true, nil
 		}
 	}
-	for _, r := range p.kinds {
-		if len(r.Touched([]string{pointer})) > 0 {
+	for k := range p.declares {
+		if len(p.kindReads(k).Touched([]string{pointer})) > 0 {
 			return true, nil
 		}
 	}

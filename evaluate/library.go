@@ -79,7 +79,7 @@ func (l *library) kindsOf(source, typ string) ([]string, error) {
 // miss, and what a control makes of a miss may be a pass.
 func (l *library) knownKinds(p *program) error {
 	for _, pt := range p.parts {
-		for _, k := range pt.all.Estate {
+		for _, k := range pt.estate {
 			source, name, _ := strings.Cut(k, ".")
 			kinds, err := l.kindsOf(source, audit.AllTypes)
 			if err != nil {

@@ -42,7 +42,7 @@ func (r *residual) ask(ctx context.Context, s *store, e *estate, doc document) (
 		return nil, err
 	}
 	for i, pt := range r.parts {
-		if together && !pt.estate {
+		if together && len(pt.estate) == 0 {
 			continue
 		}
 		if out[i], err = r.control(ctx, s, e, input, i); err != nil {
@@ -67,7 +67,7 @@ func (r *residual) control(ctx context.Context, s *store, e *estate, input ast.V
 		return answer{}, err
 	}
 	v := s.view(nil)
-	if r.parts[i].estate {
+	if len(r.parts[i].estate) > 0 {
 		v = s.view(e)
 	}
 	values, err := q.eval(ctx, input, v)
@@ -75,7 +75,7 @@ func (r *residual) control(ctx context.Context, s *store, e *estate, input ast.V
 		return answer{}, ctx.Err()
 	}
 	a := answer{err: err, defined: map[string]bool{}}
-	if r.parts[i].estate {
+	if len(r.parts[i].estate) > 0 {
 		a.view = v
 	}
 	if err == nil {
@@ -100,7 +100,7 @@ func (r *residual) together(ctx context.Context, s *store, input ast.Value, out 
 	}
 	by, defined := map[string]*answer{}, map[string]bool{}
 	for i, pt := range r.parts {
-		if !pt.estate {
+		if len(pt.estate) == 0 {
 			out[i].defined = defined
 			by[pt.ID] = &out[i]
 		}
@@ -145,7 +145,7 @@ func (r *residual) all(ctx context.Context) (*query, error) {
 	}
 	var parts []part
 	for _, pt := range r.parts {
-		if !pt.estate {
+		if len(pt.estate) == 0 {
 			parts = append(parts, pt)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
+	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -15,24 +17,25 @@ import (
 // program is the library specialised for one kind of resource.
 type program struct {
 	kind
-	parts  []part           // the controls that apply, sorted by id
-	kinds  map[string]Reads // estate kinds that resources of this kind declare
-	estate []*vm.Rule       // the rules that declare them
-	policy *vm.Policy       // nil if the machine refuses the plan: then OPA decides all
-	opa    *residual
+	parts    []part              // the controls that apply, sorted by id
+	declares map[string][]string // estate kind → the rules that declare it
+	estate   []*vm.Rule          // those rules
+	plan     *plan
+	policy   *vm.Policy // nil if the machine refuses the plan: then OPA decides all
+	opa      *residual
 }
 
 // part is one control as it is asked about one kind of resource.
 type part struct {
 	audit.Control
-	partReads
 	applies    bool     // the package has a rule `applies`
 	attributes []string // the adapter attributes it reads, as lib.storage.bucket.encrypted
-	estate     bool     // it can read the estate for this kind of resource
+	estate     []string // what it can look up, as source.kind
 	rules      partRules
+	reads      func() partReads
 }
 
-// partReads is what one control reads, and what of it decides whether it applies.
+// partReads is what one control reads. Only documents with gaps or tokens ask.
 type partReads struct {
 	all     Reads
 	toApply Reads // of all, what decides whether it applies
@@ -56,7 +59,7 @@ func (l *library) specialise(ctx context.Context, k kind) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &program{kind: k, kinds: map[string]Reads{}, opa: &residual{kind: k, modules: modules, params: l.params}}
+	p := &program{kind: k, declares: kinds}
 	controls := l.applicable(k)
 	if len(controls) == 0 && len(kinds) == 0 {
 		return p, nil
@@ -71,23 +74,51 @@ func (l *library) specialise(ctx context.Context, k kind) (*program, error) {
 	for _, k := range sortedKeys(kinds) {
 		rules = append(rules, kinds[k]...)
 	}
-	pl, err := planWithAttributes(ctx, modules, rules, controls)
-	if err != nil {
+	modules = reachable(modules, rules)
+	if p.plan, err = planWithAttributes(ctx, modules, rules, controls); err != nil {
 		return nil, fmt.Errorf("library for %s: %w", k, err)
 	}
+	p.compile()
 	for _, c := range controls {
-		pt, err := newPart(pl, c)
+		pt, err := p.part(c)
 		if err != nil {
 			return nil, err
 		}
 		p.parts = append(p.parts, pt)
 	}
-	if err := l.knownKinds(p); err != nil {
-		return nil, err
-	}
-	p.opa.parts, p.opa.kinds = p.parts, kinds
-	return p, p.compile(pl, kinds)
+	p.opa = &residual{kind: k, modules: modules, params: l.params, parts: p.parts, kinds: kinds}
+	return p, l.knownKinds(p)
 }
+
+// reachable are the modules of the packages that rules are in, and of those that
+// these read, however indirectly.
+func reachable(modules map[string]*ast.Module, rules []string) map[string]*ast.Module {
+	out := map[string]*ast.Module{}
+	var visit func(path string)
+	visit = func(path string) {
+		for _, name := range sortedKeys(modules) {
+			m := modules[name]
+			pkg := strings.TrimPrefix(m.Package.Path.String(), "data.")
+			if out[name] != nil || !below(path, pkg) && !below(pkg, path) {
+				continue
+			}
+			out[name] = m
+			ast.WalkRefs(m, func(r ast.Ref) bool {
+				if r.HasPrefix(ast.DefaultRootRef) {
+					visit(strings.TrimPrefix(strings.TrimPrefix(r.ConstantPrefix().String(), "data"), "."))
+				}
+				return false
+			})
+		}
+	}
+	for _, r := range rules {
+		visit(r)
+	}
+	return out
+}
+
+// below tells whether a dotted path is, or is below, another.
+func below(path, at string) bool { return at == "" || path == at || strings.HasPrefix(path, at+".") }
 
 // planWithAttributes plans rules and the attributes that controls read through
 // them, which can be asked alone then. Nearly always they are in the plan anyway.
@@ -110,49 +141,58 @@ func planWithAttributes(ctx context.Context, modules map[string]*ast.Module, rul
 	return planRules(ctx, modules, append(rules, slices.Sorted(maps.Keys(missing))...))
 }
 
-// newPart reads a plan for what one control is asked and what it reads.
-func newPart(pl *plan, c audit.Control) (part, error) {
-	p := part{Control: c, applies: c.Excludes != "", attributes: pl.attributes(c.Package)}
-	p.all = pl.reads(c.Package + ".violation")
-	p.secret = pl.reads(c.Package+".violation", c.ComparesTokens...)
-	if p.applies {
-		p.toApply = pl.reads(c.Package + ".applies")
-		p.all = p.all.merge(p.toApply)
-		p.secret = p.secret.merge(pl.reads(c.Package+".applies", c.ComparesTokens...))
+// part reads the plan for what one control is asked and what it can look up.
+func (p *program) part(c audit.Control) (part, error) {
+	pt := part{Control: c, applies: c.Excludes != "", attributes: p.plan.attributes(c.Package)}
+	pt.reads = sync.OnceValue(func() partReads { return p.readsOf(c) })
+	if p.policy != nil {
+		pt.rules.violation, pt.rules.applies = p.policy.Rule(c.Package+".violation"), p.policy.Rule(c.Package+".applies")
+		for _, a := range pt.attributes {
+			pt.rules.attributes = append(pt.rules.attributes, p.policy.Rule(a))
+		}
+		if !pt.rules.violation.Asks() && !pt.rules.applies.Asks() {
+			return pt, nil
+		}
 	}
-	if slices.Contains(p.all.Estate, "*") {
-		return p, fmt.Errorf("control %s: it can read the estate in ways that cannot be told beforehand: read data.estate.<source>.<kind>[<key>] with source and kind written out", c.ID)
+	pt.estate = pt.reads().all.Estate
+	if slices.Contains(pt.estate, "*") {
+		return pt, fmt.Errorf("control %s: it can read the estate in ways that cannot be told beforehand: read data.estate.<source>.<kind>[<key>] with source and kind written out", c.ID)
 	}
-	p.estate = len(p.all.Estate) > 0
-	return p, nil
+	return pt, nil
+}
+
+func (p *program) readsOf(c audit.Control) partReads {
+	r := partReads{all: p.plan.reads(c.Package + ".violation"), secret: p.plan.reads(c.Package+".violation", c.ComparesTokens...)}
+	if c.Excludes != "" {
+		r.toApply = p.plan.reads(c.Package + ".applies")
+		r.all = r.all.merge(r.toApply)
+		r.secret = r.secret.merge(p.plan.reads(c.Package+".applies", c.ComparesTokens...))
+	}
+	return r
+}
+
+// kindReads is what decides what a resource declares of an estate kind.
+func (p *program) kindReads(name string) Reads {
+	var r Reads
+	for _, path := range p.declares[name] {
+		r = r.merge(p.plan.reads(path))
+	}
+	return r
 }
 
 // compile makes closures of the plan. A plan that the machine does not know how
 // to run is no error: OPA's own evaluator can.
-func (p *program) compile(pl *plan, kinds map[string][]string) error {
-	for k, paths := range kinds {
-		for _, path := range paths {
-			p.kinds[k] = p.kinds[k].merge(pl.reads(path))
-		}
-	}
-	policy, err := vm.Compile(vm.Config{Policy: pl.policy, Strict: true})
+func (p *program) compile() {
+	policy, err := vm.Compile(vm.Config{Policy: p.plan.policy, Strict: true})
 	if err != nil {
-		return nil //nolint:nilerr // see above
+		return
 	}
 	p.policy = policy
-	for i := range p.parts {
-		pt := &p.parts[i]
-		pt.rules.violation, pt.rules.applies = policy.Rule(pt.Package+".violation"), policy.Rule(pt.Package+".applies")
-		for _, a := range pt.attributes {
-			pt.rules.attributes = append(pt.rules.attributes, policy.Rule(a))
-		}
-	}
-	for _, k := range sortedKeys(kinds) {
-		for _, path := range kinds[k] {
+	for _, k := range sortedKeys(p.declares) {
+		for _, path := range p.declares[k] {
 			p.estate = append(p.estate, policy.Rule(path))
 		}
 	}
-	return nil
 }
 
 func (l *library) applicable(k kind) []audit.Control {

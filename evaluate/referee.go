@@ -60,7 +60,7 @@ func (r *referee) query(ctx context.Context, rule string, s *store) (*query, err
 // control is what the referee says of one control and one document.
 func (r *referee) control(ctx context.Context, s *store, e *estate, input ast.Value, pt *part) (a answer, err error) {
 	v := s.view(nil)
-	if pt.estate {
+	if len(pt.estate) > 0 {
 		v = s.view(e)
 		a.view = v
 	}

@@ -77,7 +77,7 @@ func (w *worker) answers(ctx context.Context, p *program, doc document) ([]answe
 // have a value: it is shared by the controls of a document, who share attributes.
 func (w *worker) call(ctx context.Context, pt *part, doc document, a *answer, defined map[string]bool) error {
 	a.defined = defined
-	if pt.estate {
+	if len(pt.estate) > 0 {
 		a.view = w.store.view(w.estate)
 	}
 	w.view = a.view
@@ -162,28 +162,24 @@ func (w *worker) verdict(ctx context.Context, line []byte) (v audit.Verdict, ok 
 			return v, false, err
 		}
 	}
-	v.Decisions, err = w.decisions(p, doc, answers, v.InputDigest)
-	return v, err == nil, err
+	v.Decisions = w.decisions(p, doc, answers, v.InputDigest)
+	return v, true, nil
 }
 
 // decisions turns the answers about a document into decisions.
-func (w *worker) decisions(p *program, doc document, answers []answer, digest string) ([]audit.Decision, error) {
+func (w *worker) decisions(p *program, doc document, answers []answer, digest string) []audit.Decision {
 	out := make([]audit.Decision, len(p.parts))
 	for i := range p.parts {
 		pt := &p.parts[i]
 		d := judge(pt, answers[i], w.estate, doc)
 		d.Control, d.ControlDigest = pt.ID, pt.Digest
-		if pt.estate {
-			d.Slice = answers[i].view.slice()
-			var err error
-			if d.SliceDigest, err = audit.DigestOf(d.Slice); err != nil {
-				return nil, err
-			}
+		if len(pt.estate) > 0 {
+			d.Slice, d.SliceDigest = answers[i].view.slice()
 		}
 		if d.Outcome != audit.Pass {
 			d.ID = audit.DecisionID(pt.Control, doc.id, digest, d.SliceDigest, w.request.AsOf)
 		}
 		out[i] = d
 	}
-	return out, nil
+	return out
 }

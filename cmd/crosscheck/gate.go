@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
-	"github.com/crosscheck-dev/crosscheck/evaluate"
 	"github.com/crosscheck-dev/crosscheck/evidence"
 )
 
@@ -57,7 +56,7 @@ func (a *app) gate(ctx context.Context, args []string, scope audit.Scope, output
 	if err != nil {
 		return err
 	}
-	engine, err := evaluate.New(evaluate.Config{Library: lib})
+	engine, err := a.decides(lib)
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,7 @@ type installation struct {
 	engine   *evaluate.Engine
 	vault    *evidence.Vault
 	ledger   *ledger.Ledger
+	decides  func(*policies.Library) (*evaluate.Engine, error)
 	deciders map[[2]string]audit.Decider // by the digests of library and configuration
 }
 
@@ -58,11 +59,20 @@ func (a *app) prepare() (*installation, error) {
 	if in.library, err = library(cfg); err != nil {
 		return nil, err
 	}
-	if in.engine, err = evaluate.New(evaluate.Config{Library: in.library}); err != nil {
+	if in.engine, err = a.decides(in.library); err != nil {
 		return nil, err
 	}
+	in.decides = a.decides
 	in.vault, err = evidence.NewVault(filepath.Join(cfg.DataDir, "vault"))
 	return in, err
+}
+
+// decides makes the engine that a library is run by.
+func (a *app) decides(lib *policies.Library) (*evaluate.Engine, error) {
+	if err := checkWord("engine", a.engine, "vm", "opa"); err != nil {
+		return nil, err
+	}
+	return evaluate.New(evaluate.Config{Library: lib, OPA: a.engine == "opa"})
 }
 
 // open opens an installation that has audited before.
@@ -198,7 +208,7 @@ func (in *installation) decider(ctx context.Context, run audit.Run) (audit.Decid
 	if err != nil {
 		return nil, fmt.Errorf("library of run %s: %w", short(run.ID), err)
 	}
-	e, err := evaluate.New(evaluate.Config{Library: lib})
+	e, err := in.decides(lib)
 	if err != nil {
 		return nil, err
 	}
