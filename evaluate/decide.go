@@ -44,7 +44,7 @@ func (p *program) run(ctx context.Context, s *store, e *estate, doc document) ([
 			v = s.view(e)
 		}
 		values, err := q.eval(ctx, doc.value, cmp.Or(v, s.view(nil)))
-		if err := ctx.Err(); err != nil {
+		if err := cmp.Or(ctx.Err(), v.failure()); err != nil {
 			return nil, err
 		}
 		out[i] = answer{view: v, err: err, defined: map[string]bool{}}

@@ -6,6 +6,7 @@ package evaluate
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"runtime"
@@ -15,19 +16,23 @@ import (
 	"time"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/lookup"
 	"github.com/crosscheck-dev/crosscheck/policies"
 )
 
 // Config of an engine.
 type Config struct {
-	Library *policies.Library // required
-	Workers int               // default: one for each processor
+	Library      *policies.Library // required
+	Workers      int               // default: one for each processor
+	TempDir      string            // where the estate index is written beyond EstateMemory, default the system's
+	EstateMemory int64             // bytes of the estate index kept in memory, default 64 MiB
 }
 
 // Engine decides resources. It implements audit.Decider and is safe for concurrent use.
 type Engine struct {
 	lib     *policies.Library
 	workers int
+	estate  lookup.Config
 
 	mu       sync.Mutex
 	prepared map[string]*library // by the controls selected
@@ -38,7 +43,10 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Library == nil {
 		return nil, fmt.Errorf("library is required")
 	}
-	return &Engine{lib: cfg.Library, workers: cmp.Or(cfg.Workers, runtime.GOMAXPROCS(0)), prepared: map[string]*library{}}, nil
+	return &Engine{
+		lib: cfg.Library, workers: cmp.Or(cfg.Workers, runtime.GOMAXPROCS(0)), prepared: map[string]*library{},
+		estate: lookup.Config{Dir: cfg.TempDir, Memory: cfg.EstateMemory},
+	}, nil
 }
 
 // Catalog implements audit.Decider.
@@ -95,7 +103,7 @@ func (l *library) kindsOf(source, typ string) ([]string, error) {
 type judgedBy struct{ time time.Time }
 
 // Decide implements audit.Decider.
-func (e *Engine) Decide(ctx context.Context, j audit.Judgement, emit func(audit.Verdict) error) error {
+func (e *Engine) Decide(ctx context.Context, j audit.Judgement, emit func(audit.Verdict) error) (err error) {
 	controls, err := e.lib.Catalog.Select(j.Scope)
 	if err != nil {
 		return err
@@ -104,8 +112,9 @@ func (e *Engine) Decide(ctx context.Context, j audit.Judgement, emit func(audit.
 	cancel, stop := newCancel(ctx)
 	defer stop()
 	s := newStore(e.lib.Parameters(), audit.Stamp(j.AsOf), cancel)
-	est, err := e.index(ctx, lib, s, j)
-	if err != nil {
+	est := newEstate(e.estate, j.Snapshots)
+	defer func() { err = errors.Join(err, est.close()) }()
+	if err := e.index(ctx, lib, s, est, j); err != nil {
 		return err
 	}
 	for _, snap := range j.Snapshots {
@@ -128,14 +137,13 @@ func (e *Engine) Decide(ctx context.Context, j audit.Judgement, emit func(audit.
 	return nil
 }
 
-// index builds the estate in a first pass over every snapshot.
-func (e *Engine) index(ctx context.Context, lib *library, s *store, j audit.Judgement) (*estate, error) {
-	est := newEstate(j.Snapshots)
+// index fills the estate in a first pass over every snapshot.
+func (e *Engine) index(ctx context.Context, lib *library, s *store, est *estate, j audit.Judgement) error {
 	kinds := map[string]bool{}
 	for source := range est.sources {
 		declared, err := lib.declares(source, audit.AllTypes)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, k := range declared {
 			kinds[source+"."+k] = true
@@ -158,13 +166,13 @@ func (e *Engine) index(ctx context.Context, lib *library, s *store, j audit.Judg
 			return est.declare(ctx, p, s, doc)
 		})
 		if err != nil {
-			return nil, fmt.Errorf("indexing %s: %w", snap.Origin, err)
+			return fmt.Errorf("indexing %s: %w", snap.Origin, err)
 		}
 	}
 	if err := est.addPopulationGaps(lib, j.Snapshots); err != nil {
-		return nil, err
+		return err
 	}
-	return est, est.close(slices.Sorted(maps.Keys(kinds)))
+	return est.seal(slices.Sorted(maps.Keys(kinds)))
 }
 
 // verdict judges one line of a snapshot.

@@ -9,62 +9,66 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/lookup"
 )
 
 // estate is what resources declare for others to look up, and what could be
-// missing from it. It is built once in a run, before anything is judged.
+// missing from it. It is built once in a run, before anything is judged: until
+// it is sealed, any number of goroutines may declare; after that, read. Who
+// makes it closes it.
 type estate struct {
 	sources map[string]bool // sources that the run has snapshots of
-	entries map[lookupKey][]hit
-	gaps    map[string][]string // source.kind → what may hide an entry, sorted
+	index   *lookup.Index
 	digests map[string]string
+
+	mu   sync.Mutex          // guards gaps until it is sealed
+	gaps map[string][]string // source.kind → what may hide an entry, sorted
 }
 
-// hit is one entry under a key; its value is canonical JSON.
-type hit struct {
-	id, origin string
-	value      []byte
+// publicHit is a hit as it is recorded.
+func publicHit(h lookup.Hit) audit.Hit {
+	v, _ := audit.DecodeJSON(h.Value) // rendered by us, and read by hitTerm before
+	return audit.Hit{ID: h.ID, Origin: h.Origin, Value: v}
 }
 
-func (h hit) public() audit.Hit {
-	v, _ := audit.DecodeJSON(h.value) // rendered by us
-	return audit.Hit{ID: h.id, Origin: h.origin, Value: v}
-}
-
-func (h hit) term() (*ast.Term, error) {
-	v, err := ast.ValueFromReader(bytes.NewReader(h.value))
+// hitTerm is a hit as controls read it.
+func hitTerm(h lookup.Hit) (*ast.Term, error) {
+	v, err := ast.ValueFromReader(bytes.NewReader(h.Value))
 	if err != nil {
 		return nil, err
 	}
 	return ast.ObjectTerm(
-		ast.Item(ast.StringTerm("id"), ast.StringTerm(h.id)),
-		ast.Item(ast.StringTerm("origin"), ast.StringTerm(h.origin)),
+		ast.Item(ast.StringTerm("id"), ast.StringTerm(h.ID)),
+		ast.Item(ast.StringTerm("origin"), ast.StringTerm(h.Origin)),
 		ast.Item(ast.StringTerm("value"), ast.NewTerm(v)),
 	), nil
 }
 
-func newEstate(snapshots []audit.Snapshot) *estate {
-	e := &estate{sources: map[string]bool{}, entries: map[lookupKey][]hit{}, gaps: map[string][]string{}, digests: map[string]string{}}
+func newEstate(cfg lookup.Config, snapshots []audit.Snapshot) *estate {
+	e := &estate{sources: map[string]bool{}, index: lookup.New(cfg), gaps: map[string][]string{}, digests: map[string]string{}}
 	for _, s := range snapshots {
 		e.sources[audit.SourceOf(s.Origin)] = true
 	}
 	return e
 }
 
-func (e *estate) find(k lookupKey) []hit { return e.entries[k] }
+func (e *estate) find(k lookupKey) ([]lookup.Hit, error) {
+	return e.index.Find(k.source, k.kind, k.key)
+}
+
+func (e *estate) close() error { return e.index.Close() }
 
 func (e *estate) gapDigest(source, kind string) string { return e.digests[source+"."+kind] }
 
-// close sorts what was added, so that the order of reading leaves no trace.
-func (e *estate) close(kinds []string) error {
-	for _, hits := range e.entries {
-		slices.SortFunc(hits, func(a, b hit) int {
-			return cmp.Or(cmp.Compare(a.id, b.id), bytes.Compare(a.value, b.value))
-		})
+// seal sorts what was added, so that the order of reading leaves no trace.
+func (e *estate) seal(kinds []string) error {
+	if err := e.index.Seal(); err != nil {
+		return err
 	}
 	for k, g := range e.gaps {
 		slices.Sort(g)
@@ -86,6 +90,8 @@ func (e *estate) close(kinds []string) error {
 
 func (e *estate) addGap(source, kind, what string) {
 	k := source + "." + kind
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.gaps[k] = append(e.gaps[k], what)
 }
 
@@ -134,19 +140,20 @@ func (e *estate) declare(ctx context.Context, p *program, s *store, doc document
 		}
 		return nil
 	}
-	for _, v := range values {
-		if err := e.add(p.source, doc, v); err != nil {
+	entries := make([]lookup.Entry, len(values))
+	for i, v := range values {
+		if entries[i], err = newEntry(p.source, doc, v); err != nil {
 			return err
 		}
 	}
-	return nil
+	return e.index.Add(entries...)
 }
 
-// add takes one object {kind, key, value} that an adapter declared.
-func (e *estate) add(source string, doc document, v ast.Value) error {
+// newEntry takes one object {kind, key, value} that an adapter declared.
+func newEntry(source string, doc document, v ast.Value) (lookup.Entry, error) {
 	raw, err := canonicalValue(v)
 	if err != nil {
-		return err
+		return lookup.Entry{}, err
 	}
 	var entry struct {
 		Kind  string          `json:"kind"`
@@ -154,11 +161,9 @@ func (e *estate) add(source string, doc document, v ast.Value) error {
 		Value json.RawMessage `json:"value"`
 	}
 	if err := json.Unmarshal(raw, &entry); err != nil || entry.Kind == "" || entry.Key == nil || entry.Value == nil {
-		return fmt.Errorf("resource %s: an estate entry must be {kind, key, value} with strings as kind and key, not %.200s", doc.head.ID, raw)
+		return lookup.Entry{}, fmt.Errorf("resource %s: an estate entry must be {kind, key, value} with strings as kind and key, not %.200s", doc.head.ID, raw)
 	}
-	k := lookupKey{source, entry.Kind, *entry.Key}
-	e.entries[k] = append(e.entries[k], hit{doc.head.ID, doc.head.Origin, entry.Value})
-	return nil
+	return lookup.Entry{Source: source, Kind: entry.Kind, Key: *entry.Key, ID: doc.head.ID, Origin: doc.head.Origin, Value: entry.Value}, nil
 }
 
 func canonicalValue(v ast.Value) ([]byte, error) {
@@ -169,7 +174,7 @@ func canonicalValue(v ast.Value) ([]byte, error) {
 	return audit.Canonical(x)
 }
 
-func sortedLookups(m map[lookupKey][]hit) []lookupKey {
+func sortedLookups(m map[lookupKey][]lookup.Hit) []lookupKey {
 	return slices.SortedFunc(maps.Keys(m), func(a, b lookupKey) int {
 		return cmp.Or(cmp.Compare(a.source, b.source), cmp.Compare(a.kind, b.kind), cmp.Compare(a.key, b.key))
 	})

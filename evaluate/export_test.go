@@ -10,6 +10,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/lookup"
 )
 
 // Residual is what partial evaluation leaves of the controls of a type: the
@@ -62,9 +63,10 @@ func (e *Engine) AllReads(ctx context.Context, yield func(c audit.Control, sourc
 // DecideAlone decides one document by one control against an estate given as
 // data.estate is read: source → kind → key → array of {id, origin, value}.
 // Every source counts as present, and nothing may be missing from any.
-func (e *Engine) DecideAlone(ctx context.Context, control string, line []byte, given map[string]map[string]map[string][]audit.Hit, asOf time.Time) (audit.Decision, error) {
+func (e *Engine) DecideAlone(ctx context.Context, control string, line []byte, given map[string]map[string]map[string][]audit.Hit, asOf time.Time) (d audit.Decision, err error) {
 	lib := e.library(e.lib.Catalog.Controls)
-	est := newEstate([]audit.Snapshot{{Origin: "aws/"}, {Origin: "kubernetes/"}, {Origin: "terraform/"}, {Origin: "netbox/"}})
+	est := newEstate(e.estate, []audit.Snapshot{{Origin: "aws/"}, {Origin: "kubernetes/"}, {Origin: "terraform/"}, {Origin: "netbox/"}})
+	defer func() { err = errors.Join(err, est.close()) }()
 	for source, kinds := range given {
 		for k, keys := range kinds {
 			for key, hits := range keys {
@@ -73,11 +75,15 @@ func (e *Engine) DecideAlone(ctx context.Context, control string, line []byte, g
 					if err != nil {
 						return audit.Decision{}, err
 					}
-					at := lookupKey{source, k, key}
-					est.entries[at] = append(est.entries[at], hit{h.ID, h.Origin, v})
+					if err := est.index.Add(lookup.Entry{Source: source, Kind: k, Key: key, ID: h.ID, Origin: h.Origin, Value: v}); err != nil {
+						return audit.Decision{}, err
+					}
 				}
 			}
 		}
+	}
+	if err := est.seal(nil); err != nil {
+		return audit.Decision{}, err
 	}
 	doc, err := parseDocument(line)
 	if err != nil {
@@ -96,6 +102,24 @@ func (e *Engine) DecideAlone(ctx context.Context, control string, line []byte, g
 		}
 	}
 	return audit.Decision{}, cmp.Or(err, errors.New("control does not apply"))
+}
+
+// DecideUnreadable decides one document against an estate that cannot be read,
+// because nobody has sealed it.
+func (e *Engine) DecideUnreadable(ctx context.Context, line []byte) ([]audit.Decision, error) {
+	lib := e.library(e.lib.Catalog.Controls)
+	doc, err := parseDocument(line)
+	if err != nil {
+		return nil, err
+	}
+	p, err := lib.program(ctx, doc.kind())
+	if err != nil {
+		return nil, err
+	}
+	cancel, stop := newCancel(ctx)
+	defer stop()
+	est := newEstate(e.estate, []audit.Snapshot{{Origin: "aws/"}, {Origin: "netbox/"}})
+	return p.decide(ctx, newStore(lib.params, "", cancel), est, judgedBy{}, doc)
 }
 
 // Declares lists the estate kinds that resources of a type declare.

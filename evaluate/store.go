@@ -12,6 +12,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/lookup"
 )
 
 // store shows OPA the documents that controls may read beside the input:
@@ -44,7 +45,8 @@ type view struct {
 	store   *store
 	cancel  topdown.Cancel
 	estate  *estate // nil where nothing may be looked up
-	lookups map[lookupKey][]hit
+	lookups map[lookupKey][]lookup.Hit
+	failed  error // what could not be looked up; nothing is decided by such a view
 }
 
 type lookupKey struct{ source, kind, key string }
@@ -92,24 +94,49 @@ func (v *view) lookup(path storage.Path) (any, error) {
 	if v.estate == nil {
 		return nil, notFound(path)
 	}
-	k := lookupKey{path[1], path[2], path[3]}
-	hits := v.estate.find(k)
-	if v.lookups == nil {
-		v.lookups = map[lookupKey][]hit{}
+	hits, err := v.hits(lookupKey{path[1], path[2], path[3]})
+	if err != nil {
+		v.failed = err
+		return nil, &storage.Error{Code: storage.InternalErr, Message: err.Error()}
 	}
-	v.lookups[k] = hits
 	if hits == nil {
 		return nil, notFound(path)
 	}
-	terms := make([]*ast.Term, len(hits))
-	for i, h := range hits {
-		t, err := h.term()
-		if err != nil {
+	return walk(hits, path[4:], path)
+}
+
+// hits are what is under a key, nil if nothing is.
+func (v *view) hits(k lookupKey) (ast.Value, error) {
+	hits, asked := v.lookups[k]
+	if !asked {
+		var err error
+		if hits, err = v.estate.find(k); err != nil {
 			return nil, err
 		}
-		terms[i] = t
+		if v.lookups == nil {
+			v.lookups = map[lookupKey][]lookup.Hit{}
+		}
+		v.lookups[k] = hits
 	}
-	return walk(ast.NewArray(terms...), path[4:], path)
+	if hits == nil {
+		return nil, nil
+	}
+	terms := make([]*ast.Term, len(hits))
+	for i, h := range hits {
+		var err error
+		if terms[i], err = hitTerm(h); err != nil {
+			return nil, err
+		}
+	}
+	return ast.NewArray(terms...), nil
+}
+
+// failure is what ends a run: a look-up that was not answered is not a miss.
+func (v *view) failure() error {
+	if v == nil {
+		return nil
+	}
+	return v.failed
 }
 
 // walk steps into a value.
@@ -143,7 +170,7 @@ func (v *view) slice() *audit.Slice {
 	for _, k := range sortedLookups(v.lookups) {
 		l := audit.Lookup{Source: k.source, Kind: k.kind, Key: k.key}
 		for _, h := range v.lookups[k] {
-			l.Hits = append(l.Hits, h.public())
+			l.Hits = append(l.Hits, publicHit(h))
 		}
 		s.Lookups = append(s.Lookups, l)
 		s.Gaps[k.source+"."+k.kind] = v.estate.gapDigest(k.source, k.kind)
