@@ -6,6 +6,7 @@ package evaluate
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"runtime"
@@ -14,6 +15,7 @@ import (
 	"sync"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/lookup"
 	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
 	"github.com/crosscheck-dev/crosscheck/policies"
 )
@@ -25,6 +27,9 @@ type Config struct {
 	OPA     bool              // OPA's own evaluator decides everything, and no sample is compared
 	Steps   int64             // most steps of one decision, default 20 million
 	Bytes   int64             // most bytes made by one decision, default 128 MiB
+
+	TempDir      string // where the estate index is written beyond EstateMemory, default the system's
+	EstateMemory int64  // bytes of the estate index kept in memory, default 64 MiB
 }
 
 // Engine decides resources. It implements audit.Decider and is safe for concurrent use.
@@ -33,6 +38,7 @@ type Engine struct {
 	workers int
 	opa     bool
 	limits  vm.Limits
+	estate  lookup.Config
 
 	mu       sync.Mutex
 	prepared map[string]*library // by the controls selected
@@ -45,6 +51,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	return &Engine{
 		lib: cfg.Library, workers: cmp.Or(cfg.Workers, runtime.GOMAXPROCS(0)), opa: cfg.OPA, prepared: map[string]*library{},
+		estate: lookup.Config{Dir: cfg.TempDir, Memory: cfg.EstateMemory},
 		limits: vm.Limits{Steps: cmp.Or(cfg.Steps, 20_000_000), Bytes: cmp.Or(cfg.Bytes, 128<<20)},
 	}, nil
 }
@@ -73,7 +80,7 @@ func (e *Engine) library(controls []audit.Control) *library {
 
 // Decide implements audit.Decider. An error that is a *DisagreementError says that
 // the engine and OPA's own evaluator differ on one of the sample.
-func (e *Engine) Decide(ctx context.Context, request audit.Judgement, emit func(audit.Verdict) error) error {
+func (e *Engine) Decide(ctx context.Context, request audit.Judgement, emit func(audit.Verdict) error) (err error) {
 	controls, err := e.lib.Catalog.Select(request.Scope)
 	if err != nil {
 		return err
@@ -85,6 +92,8 @@ func (e *Engine) Decide(ctx context.Context, request audit.Judgement, emit func(
 		lib: e.library(controls), store: s, data: vm.NewData(s.base, true), request: request,
 		limits: e.limits, opa: e.opa, sample: newSampling(request.Snapshots),
 	}
+	j.estate = newEstate(e.estate, request.Snapshots)
+	defer func() { err = errors.Join(err, j.estate.close()) }()
 	if err := j.index(ctx, e.workers); err != nil {
 		return err
 	}
@@ -125,9 +134,8 @@ func (j *judging) judgeBatch() func(ctx context.Context, lines [][]byte) ([]audi
 	}
 }
 
-// index builds the estate in a first pass over every snapshot.
+// index fills the estate in a first pass over every snapshot.
 func (j *judging) index(ctx context.Context, workers int) error {
-	j.estate = newEstate(j.request.Snapshots)
 	kinds := map[string]bool{}
 	for source := range j.estate.sources {
 		declared, err := j.lib.declares(source, audit.AllTypes)
@@ -139,9 +147,11 @@ func (j *judging) index(ctx context.Context, workers int) error {
 		}
 	}
 	for _, snap := range j.request.Snapshots {
-		err := ordered(ctx, workers, j.request.Vault, snap, j.declareBatch, func(list []declaration) error {
-			return j.estate.take(list)
-		})
+		begin := func() func(context.Context, [][]byte) ([]struct{}, error) {
+			w := j.worker()
+			return func(ctx context.Context, lines [][]byte) ([]struct{}, error) { return nil, w.declare(ctx, lines) }
+		}
+		err := ordered(ctx, workers, j.request.Vault, snap, begin, func([]struct{}) error { return nil })
 		if err != nil {
 			return fmt.Errorf("indexing %s: %w", snap.Origin, err)
 		}
@@ -149,25 +159,7 @@ func (j *judging) index(ctx context.Context, workers int) error {
 	if err := j.estate.addPopulationGaps(j.lib, j.request.Snapshots); err != nil {
 		return err
 	}
-	return j.estate.close(slices.Sorted(maps.Keys(kinds)))
-}
-
-// declareBatch makes what reads the declarations of one batch of lines after another.
-func (j *judging) declareBatch() func(ctx context.Context, lines [][]byte) ([]declaration, error) {
-	w := j.worker()
-	return func(ctx context.Context, lines [][]byte) ([]declaration, error) {
-		var out []declaration
-		for _, line := range lines {
-			d, ok, err := w.declare(ctx, line)
-			if err != nil {
-				return nil, err
-			}
-			if ok {
-				out = append(out, d)
-			}
-		}
-		return out, nil
-	}
+	return j.estate.seal(slices.Sorted(maps.Keys(kinds)))
 }
 
 // Reads tells what a control can read for a type of resource.

@@ -9,62 +9,48 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/lookup"
 	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
 )
 
 // estate is what resources declare for others to look up, and what could be
-// missing from it. It is built once in a run, before anything is judged.
+// missing from it. It is built once in a run, before anything is judged: until
+// it is sealed, any number of goroutines may add; after that, read. Who makes it
+// closes it.
 type estate struct {
 	sources map[string]bool // sources that the run has snapshots of
-	entries map[lookupKey][]hit
-	gaps    map[string][]string // source.kind → what may hide an entry, sorted
+	index   *lookup.Index
 	digests map[string]string
+
+	mu   sync.Mutex          // guards gaps until it is sealed
+	gaps map[string][]string // source.kind → what may hide an entry, sorted
 }
 
-// hit is one entry under a key; its value is canonical JSON.
-type hit struct {
-	id, origin string
-	value      []byte
-}
-
-func (h hit) public() audit.Hit {
-	return audit.Hit{ID: h.id, Origin: h.origin, Value: json.RawMessage(h.value)}
-}
-
-func (h hit) term() (*ast.Term, error) {
-	v, err := ast.ValueFromReader(bytes.NewReader(h.value))
-	if err != nil {
-		return nil, err
-	}
-	return ast.ObjectTerm(
-		ast.Item(ast.StringTerm("id"), ast.StringTerm(h.id)),
-		ast.Item(ast.StringTerm("origin"), ast.StringTerm(h.origin)),
-		ast.Item(ast.StringTerm("value"), ast.NewTerm(v)),
-	), nil
-}
-
-func newEstate(snapshots []audit.Snapshot) *estate {
-	e := &estate{sources: map[string]bool{}, entries: map[lookupKey][]hit{}, gaps: map[string][]string{}, digests: map[string]string{}}
+func newEstate(cfg lookup.Config, snapshots []audit.Snapshot) *estate {
+	e := &estate{sources: map[string]bool{}, index: lookup.New(cfg), gaps: map[string][]string{}, digests: map[string]string{}}
 	for _, s := range snapshots {
 		e.sources[audit.SourceOf(s.Origin)] = true
 	}
 	return e
 }
 
-func (e *estate) find(k lookupKey) []hit { return e.entries[k] }
+func (e *estate) find(k lookupKey) ([]lookup.Hit, error) {
+	return e.index.Find(k.source, k.kind, k.key)
+}
+
+func (e *estate) close() error { return e.index.Close() }
 
 func (e *estate) gapDigest(source, kind string) string { return e.digests[source+"."+kind] }
 
-// close sorts what was added, so that the order of reading leaves no trace.
-func (e *estate) close(kinds []string) error {
-	for _, hits := range e.entries {
-		slices.SortFunc(hits, func(a, b hit) int {
-			return cmp.Or(cmp.Compare(a.id, b.id), bytes.Compare(a.value, b.value))
-		})
+// seal sorts what was added, so that the order of reading leaves no trace.
+func (e *estate) seal(kinds []string) error {
+	if err := e.index.Seal(); err != nil {
+		return err
 	}
 	for k, g := range e.gaps {
 		slices.Sort(g)
@@ -84,9 +70,11 @@ func (e *estate) close(kinds []string) error {
 	return nil
 }
 
-func (e *estate) addGap(source, kind, what string) {
-	k := source + "." + kind
-	e.gaps[k] = append(e.gaps[k], what)
+// addGap notes what may hide entries of a source.kind.
+func (e *estate) addGap(kind, what string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.gaps[kind] = append(e.gaps[kind], what)
 }
 
 // addPopulationGaps notes what population gaps may hide: every kind that
@@ -105,7 +93,7 @@ func (e *estate) addPopulationGaps(lib *library, snapshots []audit.Snapshot) err
 					return err
 				}
 				for _, k := range kinds {
-					e.addGap(source, k, g.Origin+" "+g.Type+": "+g.Code.Reason(g.Operation))
+					e.addGap(source+"."+k, g.Origin+" "+g.Type+": "+g.Code.Reason(g.Operation))
 				}
 			}
 		}
@@ -113,66 +101,64 @@ func (e *estate) addPopulationGaps(lib *library, snapshots []audit.Snapshot) err
 	return nil
 }
 
-// declaration is what one document declares for others to look up, and what may
-// be missing from that.
-type declaration struct {
-	entries []entry
-	gaps    [][2]string // source.kind, and what may hide an entry
-}
-
-type entry struct {
-	key lookupKey
-	hit hit
-}
-
-// take adds what some documents declare.
-func (e *estate) take(list []declaration) error {
-	for _, d := range list {
-		for _, x := range d.entries {
-			e.entries[x.key] = append(e.entries[x.key], x.hit)
+// declare adds what some lines declare for others to look up, and the gaps that
+// may hide more of it.
+func (w *worker) declare(ctx context.Context, lines [][]byte) error {
+	var entries []lookup.Entry
+	for _, line := range lines {
+		doc, err := w.read(line)
+		if err != nil {
+			return err
 		}
-		for _, g := range d.gaps {
-			e.gaps[g[0]] = append(e.gaps[g[0]], g[1])
+		p, err := w.lib.program(ctx, doc.kind)
+		if err != nil {
+			return err
 		}
-	}
-	return nil
-}
-
-// declare reads what a line declares; ok is false if such a resource declares nothing.
-func (w *worker) declare(ctx context.Context, line []byte) (d declaration, ok bool, err error) {
-	doc, err := w.read(line)
-	if err != nil {
-		return d, false, err
-	}
-	p, err := w.lib.program(ctx, doc.kind)
-	if err != nil || len(p.declares) == 0 {
-		return d, false, err
-	}
-	if holes := doc.holes(); len(holes) > 0 {
+		if len(p.declares) == 0 {
+			continue
+		}
 		for _, kind := range sortedKeys(p.declares) {
-			for _, at := range p.kindReads(kind).Touched(sortedKeys(holes)) {
-				d.gaps = append(d.gaps, [2]string{p.source + "." + kind, doc.id + " " + at + ": " + holes[at]})
-			}
+			w.hidden(p, kind, doc)
+		}
+		if entries, err = w.entries(ctx, p, doc, entries); err != nil {
+			return err
 		}
 	}
+	return w.estate.index.Add(entries...)
+}
+
+// hidden notes the holes of a document under which it could declare more of a kind.
+func (w *worker) hidden(p *program, kind string, doc document) {
+	holes := doc.holes()
+	if len(holes) == 0 {
+		return
+	}
+	for _, at := range p.kindReads(kind).Touched(sortedKeys(holes)) {
+		w.estate.addGap(p.source+"."+kind, doc.id+" "+at+": "+holes[at])
+	}
+}
+
+// entries appends what a document declares. What cannot be told is a gap of
+// every kind that such a resource can declare.
+func (w *worker) entries(ctx context.Context, p *program, doc document, out []lookup.Entry) ([]lookup.Entry, error) {
 	values, err := w.declared(ctx, p, doc)
-	if err != nil {
-		if ctx.Err() != nil {
-			return d, false, ctx.Err()
-		}
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case err != nil:
 		for _, kind := range sortedKeys(p.declares) {
-			d.gaps = append(d.gaps, [2]string{p.source + "." + kind, doc.id + ": " + firstLine(err)})
+			w.estate.addGap(p.source+"."+kind, doc.id+": "+firstLine(err))
 		}
-		return d, true, nil
+		return out, nil
 	}
 	for _, raw := range values {
-		x, err := newEntry(p.source, doc, raw)
+		e, err := newEntry(p.source, doc, raw)
 		if err != nil {
-			return d, false, err
+			return nil, err
 		}
-		d.entries = append(d.entries, x)
+		out = append(out, e)
 	}
-	return d, true, nil
+	return out, nil
 }
 
 // declared asks the machine what a document declares, and where that fails OPA.
@@ -204,16 +190,16 @@ func (w *worker) declaredByMachine(ctx context.Context, p *program, doc document
 }
 
 // newEntry takes one object {kind, key, value} that an adapter declared.
-func newEntry(source string, doc document, raw []byte) (entry, error) {
+func newEntry(source string, doc document, raw []byte) (lookup.Entry, error) {
 	var e struct {
 		Kind  string          `json:"kind"`
 		Key   *string         `json:"key"`
 		Value json.RawMessage `json:"value"`
 	}
 	if err := json.Unmarshal(raw, &e); err != nil || e.Kind == "" || e.Key == nil || e.Value == nil {
-		return entry{}, fmt.Errorf("resource %s: an estate entry must be {kind, key, value} with strings as kind and key, not %.200s", doc.id, raw)
+		return lookup.Entry{}, fmt.Errorf("resource %s: an estate entry must be {kind, key, value} with strings as kind and key, not %.200s", doc.id, raw)
 	}
-	return entry{lookupKey{source, e.Kind, *e.Key}, hit{doc.id, doc.origin, e.Value}}, nil
+	return lookup.Entry{Source: source, Kind: e.Kind, Key: *e.Key, ID: doc.id, Origin: doc.origin, Value: e.Value}, nil
 }
 
 func canonicalValue(v ast.Value) ([]byte, error) {
@@ -224,7 +210,7 @@ func canonicalValue(v ast.Value) ([]byte, error) {
 	return audit.Canonical(x)
 }
 
-func sortedLookups(m map[lookupKey][]hit) []lookupKey {
+func sortedLookups(m map[lookupKey][]lookup.Hit) []lookupKey {
 	return slices.SortedFunc(maps.Keys(m), func(a, b lookupKey) int {
 		return cmp.Or(cmp.Compare(a.source, b.source), cmp.Compare(a.kind, b.kind), cmp.Compare(a.key, b.key))
 	})

@@ -1,12 +1,17 @@
 package evaluate_test
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate"
 )
 
 // addresses is a library in which machines look up the addresses that another source declares.
@@ -179,6 +184,68 @@ func TestOrderOfReading(t *testing.T) {
 	}
 	if diff := cmp.Diff(ids(m, a, b), ids(b, m, a)); diff != "" {
 		t.Errorf("ids depend on the order of snapshots:\n%s", diff)
+	}
+}
+
+// TestEstateOnDisk: where the estate is kept leaves no trace, and no file.
+func TestEstateOnDisk(t *testing.T) {
+	t.Parallel()
+	lib, dir := library(t, addresses(t)), t.TempDir()
+	var machines, known []audit.Resource
+	for i := range 2000 {
+		address := fmt.Sprintf(`{"ip":"10.0.0.%04d","address":"10.0.0.%04d","status":"%s"}`, i, i/2*2, []string{"active", "retired"}[i%2])
+		machines = append(machines, doc("aws/1/eu", "T", fmt.Sprintf("m%04d", i), address))
+		known = append(known, doc("netbox/hq", "ipam.ipaddress", fmt.Sprintf("%04d", i), address))
+	}
+	j := judgement(t, append(machines, known...)...)
+	decide := func(cfg evaluate.Config) (out []string, err error) {
+		cfg.Library, cfg.Workers = lib, 2
+		e, err := evaluate.New(cfg)
+		if err != nil {
+			return nil, err
+		}
+		err = e.Decide(t.Context(), j, func(v audit.Verdict) error {
+			out = append(out, v.Resource+" "+string(v.Decisions[0].Outcome)+" "+v.Decisions[0].ID)
+			return nil
+		})
+		return out, err
+	}
+	memory, err := decide(evaluate.Config{TempDir: dir + "/absent"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk, err := decide(evaluate.Config{TempDir: dir, EstateMemory: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(disk, memory); diff != "" || len(disk) != 2000 {
+		t.Errorf("%d decisions on disk (-disk +memory):\n%.2000s", len(disk), diff)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("files left behind: %v, %v", left, err)
+	}
+	if got, err := decide(evaluate.Config{TempDir: dir + "/absent", EstateMemory: 1}); !errors.Is(err, fs.ErrNotExist) || len(got) > 0 {
+		t.Errorf("%d decisions, %v, want none and an error where the estate cannot be written", len(got), err)
+	}
+}
+
+// TestUnreadableEstate: a look-up that is not answered ends the run. It is not a
+// miss, nor an error of the control.
+func TestUnreadableEstate(t *testing.T) {
+	t.Parallel()
+	line, err := doc("aws/1/eu", "T", "m", `{"ip":"10.0.0.1"}`).Line()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, opa := range []bool{false, true} {
+		e, err := evaluate.New(evaluate.Config{Library: library(t, addresses(t)), OPA: opa})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := e.DecideUnreadable(t.Context(), line)
+		if err == nil || !strings.Contains(err.Error(), "estate index") || len(got) > 0 {
+			t.Errorf("opa %t: decided %v, %v, want nothing and an error that names the estate index", opa, got, err)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/lookup"
 	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
 )
 
@@ -63,9 +64,10 @@ func (e *Engine) AllReads(ctx context.Context, yield func(c audit.Control, sourc
 // DecideAlone decides one document by one control against an estate given as
 // data.estate is read: source → kind → key → array of {id, origin, value}.
 // Every source counts as present, and nothing may be missing from any.
-func (e *Engine) DecideAlone(ctx context.Context, control string, line []byte, given map[string]map[string]map[string][]audit.Hit, asOf time.Time) (audit.Decision, error) {
+func (e *Engine) DecideAlone(ctx context.Context, control string, line []byte, given map[string]map[string]map[string][]audit.Hit, asOf time.Time) (d audit.Decision, err error) {
 	lib := e.library(e.lib.Catalog.Controls)
-	est := newEstate([]audit.Snapshot{{Origin: "aws/"}, {Origin: "kubernetes/"}, {Origin: "terraform/"}, {Origin: "netbox/"}})
+	est := newEstate(e.estate, []audit.Snapshot{{Origin: "aws/"}, {Origin: "kubernetes/"}, {Origin: "terraform/"}, {Origin: "netbox/"}})
+	defer func() { err = errors.Join(err, est.close()) }()
 	for source, kinds := range given {
 		for k, keys := range kinds {
 			for key, hits := range keys {
@@ -74,23 +76,44 @@ func (e *Engine) DecideAlone(ctx context.Context, control string, line []byte, g
 					if err != nil {
 						return audit.Decision{}, err
 					}
-					at := lookupKey{source, k, key}
-					est.entries[at] = append(est.entries[at], hit{h.ID, h.Origin, v})
+					if err := est.index.Add(lookup.Entry{Source: source, Kind: k, Key: key, ID: h.ID, Origin: h.Origin, Value: v}); err != nil {
+						return audit.Decision{}, err
+					}
 				}
 			}
 		}
 	}
-	cancel, stop := newCancel(ctx)
-	defer stop()
-	s := newStore(lib.params, audit.Stamp(asOf), cancel)
-	j := &judging{lib: lib, store: s, data: vm.NewData(s.base, true), estate: est, request: audit.Judgement{AsOf: asOf}, limits: e.limits, sample: sampling{1 << 60}}
-	v, _, err := j.worker().verdict(ctx, line)
+	if err := est.seal(nil); err != nil {
+		return audit.Decision{}, err
+	}
+	v, err := e.alone(ctx, lib, est, line, asOf)
 	for _, d := range v.Decisions {
 		if d.Control == control {
 			return d, err
 		}
 	}
 	return audit.Decision{}, cmp.Or(err, errors.New("control does not apply"))
+}
+
+// alone decides one document, by both the machine and the referee.
+func (e *Engine) alone(ctx context.Context, lib *library, est *estate, line []byte, asOf time.Time) (audit.Verdict, error) {
+	cancel, stop := newCancel(ctx)
+	defer stop()
+	s := newStore(lib.params, audit.Stamp(asOf), cancel)
+	j := &judging{
+		lib: lib, store: s, data: vm.NewData(s.base, true), estate: est, request: audit.Judgement{AsOf: asOf},
+		limits: e.limits, opa: e.opa, sample: sampling{1 << 60},
+	}
+	v, _, err := j.worker().verdict(ctx, line)
+	return v, err
+}
+
+// DecideUnreadable decides one document against an estate that cannot be read,
+// because nobody has sealed it.
+func (e *Engine) DecideUnreadable(ctx context.Context, line []byte) ([]audit.Decision, error) {
+	est := newEstate(e.estate, []audit.Snapshot{{Origin: "aws/"}, {Origin: "netbox/"}})
+	v, err := e.alone(ctx, e.library(e.lib.Catalog.Controls), est, line, time.Time{})
+	return v.Decisions, err
 }
 
 // Declares lists the estate kinds that resources of a type declare.

@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -71,8 +72,8 @@ func (r *residual) control(ctx context.Context, s *store, e *estate, input ast.V
 		v = s.view(e)
 	}
 	values, err := q.eval(ctx, input, v)
-	if ctx.Err() != nil {
-		return answer{}, ctx.Err()
+	if err := cmp.Or(ctx.Err(), v.failed); err != nil {
+		return answer{}, err
 	}
 	a := answer{err: err, defined: map[string]bool{}}
 	if len(r.parts[i].estate) > 0 {

@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -84,7 +85,7 @@ func (r *referee) control(ctx context.Context, s *store, e *estate, input ast.Va
 		value, a.err = r.ask(ctx, pt.attributes[i], s, input, v)
 		a.defined[pt.attributes[i]] = value != nil
 	}
-	return a, ctx.Err()
+	return a, cmp.Or(ctx.Err(), v.failed)
 }
 
 // DisagreementError says that the engine and OPA's own evaluator do not agree.

@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/lookup"
 	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
 )
 
@@ -46,7 +48,8 @@ type view struct {
 	store   *store
 	cancel  topdown.Cancel
 	estate  *estate // nil where nothing may be looked up
-	lookups map[lookupKey][]hit
+	lookups map[lookupKey][]lookup.Hit
+	failed  error // what could not be looked up; nothing is decided by such a view
 }
 
 type lookupKey struct{ source, kind, key string }
@@ -94,29 +97,52 @@ func (v *view) lookup(path storage.Path) (any, error) {
 	if v.estate == nil {
 		return nil, notFound(path)
 	}
-	hits := v.find(lookupKey{path[1], path[2], path[3]})
+	hits, err := v.find(lookupKey{path[1], path[2], path[3]})
+	if err != nil {
+		return nil, &storage.Error{Code: storage.InternalErr, Message: err.Error()}
+	}
 	if hits == nil {
 		return nil, notFound(path)
 	}
 	terms := make([]*ast.Term, len(hits))
 	for i, h := range hits {
-		t, err := h.term()
-		if err != nil {
+		if terms[i], err = hitTerm(h); err != nil {
 			return nil, err
 		}
-		terms[i] = t
 	}
 	return walk(ast.NewArray(terms...), path[4:], path)
 }
 
-// find looks a key up, and remembers that it was asked for.
-func (v *view) find(k lookupKey) []hit {
-	hits := v.estate.find(k)
+// find looks a key up, and remembers that it was asked for. A look-up that is not
+// answered is not a miss: it ends the run.
+func (v *view) find(k lookupKey) ([]lookup.Hit, error) {
+	hits, asked := v.lookups[k]
+	if asked {
+		return hits, nil
+	}
+	hits, err := v.estate.find(k)
+	if err != nil {
+		v.failed = err
+		return nil, err
+	}
 	if v.lookups == nil {
-		v.lookups = map[lookupKey][]hit{}
+		v.lookups = map[lookupKey][]lookup.Hit{}
 	}
 	v.lookups[k] = hits
-	return hits
+	return hits, nil
+}
+
+// hitTerm is a hit as controls read it.
+func hitTerm(h lookup.Hit) (*ast.Term, error) {
+	v, err := ast.ValueFromReader(bytes.NewReader(h.Value))
+	if err != nil {
+		return nil, err
+	}
+	return ast.ObjectTerm(
+		ast.Item(ast.StringTerm("id"), ast.StringTerm(h.ID)),
+		ast.Item(ast.StringTerm("origin"), ast.StringTerm(h.Origin)),
+		ast.Item(ast.StringTerm("value"), ast.NewTerm(v)),
+	), nil
 }
 
 // walk steps into a value.
@@ -150,7 +176,7 @@ func (v *view) slice() (*audit.Slice, string) {
 	for _, k := range sortedLookups(v.lookups) {
 		l := audit.Lookup{Source: k.source, Kind: k.kind, Key: k.key}
 		for _, h := range v.lookups[k] {
-			l.Hits = append(l.Hits, h.public())
+			l.Hits = append(l.Hits, audit.Hit{ID: h.ID, Origin: h.Origin, Value: json.RawMessage(h.Value)})
 		}
 		s.Lookups = append(s.Lookups, l)
 		s.Gaps[k.source+"."+k.kind] = v.estate.gapDigest(k.source, k.kind)

@@ -125,13 +125,13 @@ func (w *worker) lookup(m *vm.Machine, source, kind, key string) (*vm.Value, err
 	if w.view == nil {
 		return nil, nil
 	}
-	hits := w.view.find(lookupKey{w.intern(source), w.intern(kind), strings.Clone(key)})
+	hits, err := w.view.find(lookupKey{w.intern(source), w.intern(kind), strings.Clone(key)})
 	if hits == nil {
-		return nil, nil
+		return nil, err
 	}
 	ids, origins, values := make([]string, len(hits)), make([]string, len(hits)), make([][]byte, len(hits))
 	for i, h := range hits {
-		ids[i], origins[i], values[i] = h.id, h.origin, h.value
+		ids[i], origins[i], values[i] = h.ID, h.Origin, h.Value
 	}
 	return m.Hits(ids, origins, values)
 }
