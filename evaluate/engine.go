@@ -90,7 +90,7 @@ func (e *Engine) Decide(ctx context.Context, request audit.Judgement, emit func(
 	s := newStore(e.lib.Parameters(), audit.Stamp(request.AsOf), cancel)
 	j := &judging{
 		lib: e.library(controls), store: s, data: vm.NewData(s.base, true), request: request,
-		limits: e.limits, opa: e.opa, sample: newSampling(request.Snapshots),
+		limits: e.limits, opa: e.opa, sample: newSampling(controls, request.Snapshots),
 	}
 	j.estate = newEstate(e.estate, request.Snapshots)
 	defer func() { err = errors.Join(err, j.estate.close()) }()

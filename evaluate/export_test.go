@@ -102,7 +102,7 @@ func (e *Engine) alone(ctx context.Context, lib *library, est *estate, line []by
 	s := newStore(lib.params, audit.Stamp(asOf), cancel)
 	j := &judging{
 		lib: lib, store: s, data: vm.NewData(s.base, true), estate: est, request: audit.Judgement{AsOf: asOf},
-		limits: e.limits, opa: e.opa, sample: sampling{1 << 60},
+		limits: e.limits, opa: e.opa, sample: everything,
 	}
 	v, _, err := j.worker().verdict(ctx, line)
 	return v, err

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -100,16 +101,18 @@ func (e *DisagreementError) Error() string {
 		e.Control, e.Resource, e.Engine, e.OPA)
 }
 
-// compare has the referee decide too, and wants the same to the byte.
-func (w *worker) compare(ctx context.Context, p *program, doc document, answers []answer) error {
-	input, err := doc.value()
-	if err != nil {
-		return err
-	}
+// compare has the referee answer a sample too, and wants the same to the byte.
+func (w *worker) compare(ctx context.Context, p *program, doc document, answers []answer) (err error) {
+	var input ast.Value
 	for i := range p.parts {
 		pt, ours := &p.parts[i], answers[i]
-		if ours.limit {
-			continue // OPA's evaluator has no such limits
+		if ours.limit || !w.sample.takes(doc.digest, pt.Digest) { // OPA's evaluator has no such limits
+			continue
+		}
+		if input == nil {
+			if input, err = doc.value(); err != nil {
+				return err
+			}
 		}
 		theirs, err := w.lib.referee.control(ctx, w.store, w.estate, input, pt)
 		if err != nil {
@@ -158,42 +161,55 @@ func (a answer) text(pt *part) string {
 	return fmt.Sprintf("violations [%s], applies %t, undefined %v", strings.Join(list, ","), a.applies || !pt.applies, undefined)
 }
 
-// sampling chooses the resources that the referee decides too.
+// sampling chooses the decisions that the referee makes too.
 type sampling struct{ below uint64 }
 
-// The share of resources that the referee decides too, and how many at least.
+// The share of decisions that the referee makes too, and how many at least.
 const (
 	sampleOneIn   = 1000
 	sampleAtLeast = 100
 )
 
-// newSampling takes one in a thousand of those that a run judges. Twice the
-// least number is aimed at, since the choice is by digest: a run of few
-// resources is decided twice as a whole.
-func newSampling(snapshots []audit.Snapshot) sampling {
+// newSampling takes one in a thousand of the decisions to be made. Twice the
+// least number is aimed at, since the choice is by digest: where few are made,
+// all are made twice.
+func newSampling(controls []audit.Control, snapshots []audit.Snapshot) sampling {
 	total := uint64(0)
 	for _, s := range snapshots {
-		total += uint64(max(s.Resources, 0))
+		source := audit.SourceOf(s.Origin)
+		for _, t := range s.Documents {
+			for _, c := range controls {
+				if c.AppliesToType(source, t.Type) {
+					total += uint64(max(t.Listed, 0))
+				}
+			}
+		}
 	}
-	in := uint64(sampleOneIn)
-	if total < 2*sampleAtLeast*sampleOneIn {
-		in = total / (2 * sampleAtLeast)
-	}
+	in := min(total/(2*sampleAtLeast), sampleOneIn)
 	if in <= 1 {
-		return sampling{1 << 60}
+		return everything
 	}
-	return sampling{1 << 60 / in}
+	return sampling{math.MaxUint64 / in}
 }
 
-// takes tells whether a document is in the sample, by the first 60 bits of its digest.
-func (s sampling) takes(digest string) bool {
-	n := uint64(0)
-	for i := range 15 {
-		c := digest[i]
-		if c >= 'a' {
-			c -= 'a' - 10 - '0'
-		}
-		n = n<<4 | uint64(c-'0')
+var everything = sampling{math.MaxUint64}
+
+// takes tells whether a decision is in the sample, by the digests of document and control.
+func (s sampling) takes(input, control string) bool {
+	if s == everything {
+		return true
 	}
-	return n < s.below
+	return (bits64(input)^bits64(control))*0x9e3779b97f4a7c15 < s.below
+}
+
+// bits64 are the first 64 bits of a hex digest.
+func bits64(digest string) (n uint64) {
+	for i := range min(len(digest), 16) {
+		c := digest[i] - '0'
+		if c > 9 {
+			c -= 'a' - '0' - 10
+		}
+		n = n<<4 | uint64(c)
+	}
+	return n
 }

@@ -149,7 +149,8 @@ func (w *worker) verdict(ctx context.Context, line []byte) (v audit.Verdict, ok 
 	if err != nil || len(p.parts) == 0 {
 		return v, false, err
 	}
-	v = audit.Verdict{Resource: doc.id, Name: doc.name, Type: doc.kind.typ, Origin: doc.origin, InputDigest: audit.Digest(line)}
+	doc.digest = audit.Digest(line)
+	v = audit.Verdict{Resource: doc.id, Name: doc.name, Type: doc.kind.typ, Origin: doc.origin, InputDigest: doc.digest}
 	if v.Owner, err = w.owner(doc); err != nil {
 		return v, false, err
 	}
@@ -157,17 +158,17 @@ func (w *worker) verdict(ctx context.Context, line []byte) (v audit.Verdict, ok 
 	if err != nil {
 		return v, false, fmt.Errorf("resource %s: %w", doc.id, err)
 	}
-	if w.sample.takes(v.InputDigest) && !w.opa && p.policy != nil {
+	if !w.opa && p.policy != nil {
 		if err := w.compare(ctx, p, doc, answers); err != nil {
 			return v, false, err
 		}
 	}
-	v.Decisions = w.decisions(p, doc, answers, v.InputDigest)
+	v.Decisions = w.decisions(p, doc, answers)
 	return v, true, nil
 }
 
 // decisions turns the answers about a document into decisions.
-func (w *worker) decisions(p *program, doc document, answers []answer, digest string) []audit.Decision {
+func (w *worker) decisions(p *program, doc document, answers []answer) []audit.Decision {
 	out := make([]audit.Decision, len(p.parts))
 	for i := range p.parts {
 		pt := &p.parts[i]
@@ -177,7 +178,7 @@ func (w *worker) decisions(p *program, doc document, answers []answer, digest st
 			d.Slice, d.SliceDigest = answers[i].view.slice()
 		}
 		if d.Outcome != audit.Pass {
-			d.ID = audit.DecisionID(pt.Control, doc.id, digest, d.SliceDigest, w.request.AsOf)
+			d.ID = audit.DecisionID(pt.Control, doc.id, doc.digest, d.SliceDigest, w.request.AsOf)
 		}
 		out[i] = d
 	}
