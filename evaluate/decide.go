@@ -1,9 +1,7 @@
 package evaluate
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,22 +9,23 @@ import (
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
 
-// judge makes one decision. What cannot be told comes before what was told.
-func judge(pt *part, a answer, e *estate, doc document) audit.Decision {
+// judge makes the decision of control i. What cannot be told comes before what was told.
+func (w *worker) judge(p *program, i int, a answer, doc document, holes []hole) audit.Decision {
+	pt, e := &p.parts[i], w.estate
 	if missing := needsSources(pt.estate, e); len(missing) > 0 {
 		return audit.Decision{Outcome: audit.Excluded, Reasons: missing}
 	}
 	if pt.applies {
-		reasons := doc.holeReasons(pt, true)
+		reasons := holeReasons(holes, i, readsToApply)
 		if len(reasons) == 0 && a.err == nil && !a.applies {
-			unclear := append(undefinedReasons(pt, a, doc.kind), lookupReasons(pt, a.view)...)
+			unclear := append(undefinedReasons(a, doc.kind), lookupReasons(pt, a.view)...)
 			if len(unclear) > 0 {
 				return notEvaluated(unclear)
 			}
 			return audit.Decision{Outcome: audit.Excluded, Reasons: []audit.Reason{{Code: "not_applicable", Detail: pt.Excludes}}}
 		}
 	}
-	reasons := doc.holeReasons(pt, false)
+	reasons := holeReasons(holes, i, readsAll)
 	reasons = append(reasons, lookupReasons(pt, a.view)...)
 	if a.err != nil {
 		code := "error"
@@ -35,8 +34,8 @@ func judge(pt *part, a answer, e *estate, doc document) audit.Decision {
 		}
 		return notEvaluated(append(reasons, audit.Reason{Code: code, Detail: firstLine(a.err)}))
 	}
-	reasons = append(reasons, undefinedReasons(pt, a, doc.kind)...)
-	violations, err := readViolations(a.violations)
+	reasons = append(reasons, undefinedReasons(a, doc.kind)...)
+	violations, err := sorted(a.violations)
 	if err != nil {
 		reasons = append(reasons, audit.Reason{Code: "error", Detail: err.Error()})
 	}
@@ -56,34 +55,11 @@ func notEvaluated(reasons []audit.Reason) audit.Decision {
 	return audit.Decision{Outcome: audit.NotEvaluated, Reasons: slices.Compact(reasons)}
 }
 
-// holeReasons are the gaps and tokens that a control reads, or only those that
-// bear on whether it applies. A token that is only compared is none.
-func (d document) holeReasons(pt *part, toApply bool) []audit.Reason {
-	if len(d.gaps)+len(d.tokens) == 0 {
-		return nil
-	}
-	r := pt.reads()
-	read := r.all
-	if toApply {
-		read = r.toApply
-	}
-	var out []audit.Reason
-	for _, p := range read.Touched(d.gapped()) {
-		out = append(out, audit.Reason{Code: "gap", Where: p, Detail: d.gaps[p]})
-	}
-	for _, p := range read.Touched(r.secret.Touched(d.tokens)) {
-		out = append(out, audit.Reason{Code: "redacted", Where: p, Detail: "replaced by a token"})
-	}
-	return out
-}
-
 // undefinedReasons: an attribute without a value must not pass for a benign one.
-func undefinedReasons(pt *part, a answer, k kind) []audit.Reason {
+func undefinedReasons(a answer, k kind) []audit.Reason {
 	var out []audit.Reason
-	for _, attr := range pt.attributes {
-		if !a.defined[attr] {
-			out = append(out, audit.Reason{Code: "undefined", Where: attr, Detail: "attribute " + attr + " undefined for type " + k.String()})
-		}
+	for _, attr := range a.undefined {
+		out = append(out, audit.Reason{Code: "undefined", Where: attr, Detail: "attribute " + attr + " undefined for type " + k.String()})
 	}
 	return out
 }
@@ -118,28 +94,4 @@ func needsSources(kinds []string, e *estate) []audit.Reason {
 		}
 	}
 	return slices.Compact(out)
-}
-
-// readViolations checks and sorts the objects of a control's set.
-func readViolations(list [][]byte) ([]audit.Violation, error) {
-	if len(list) == 0 {
-		return nil, nil
-	}
-	slices.SortFunc(list, bytes.Compare)
-	out := make([]audit.Violation, len(list))
-	for i, raw := range list {
-		var v struct {
-			Message  *string         `json:"message"`
-			Observed json.RawMessage `json:"observed"`
-			Expected json.RawMessage `json:"expected"`
-			Path     *string         `json:"path"`
-		}
-		dec := json.NewDecoder(bytes.NewReader(raw))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&v); err != nil || v.Message == nil || v.Path == nil || v.Observed == nil || v.Expected == nil {
-			return nil, fmt.Errorf("a violation must be {message, observed, expected, path}, not %.200s", raw)
-		}
-		out[i] = audit.Violation{Message: *v.Message, Observed: v.Observed, Expected: v.Expected, Path: *v.Path}
-	}
-	return out, nil
 }

@@ -117,21 +117,4 @@ func (d document) value() (ast.Value, error) {
 	return v, nil
 }
 
-// holes are the pointers where the document does not say what the source says.
-func (d document) holes() map[string]string {
-	if len(d.gaps)+len(d.tokens) == 0 {
-		return nil
-	}
-	out := maps.Clone(d.gaps)
-	if out == nil {
-		out = map[string]string{}
-	}
-	for _, p := range d.tokens {
-		if out[p] == "" {
-			out[p] = "redacted"
-		}
-	}
-	return out
-}
-
 func (d document) gapped() []string { return slices.Sorted(maps.Keys(d.gaps)) }

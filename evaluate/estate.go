@@ -117,25 +117,12 @@ func (w *worker) declare(ctx context.Context, lines [][]byte) error {
 		if len(p.declares) == 0 {
 			continue
 		}
-		for _, kind := range sortedKeys(p.declares) {
-			w.hidden(p, kind, doc)
-		}
+		w.hidden(p, doc)
 		if entries, err = w.entries(ctx, p, doc, entries); err != nil {
 			return err
 		}
 	}
 	return w.estate.index.Add(entries...)
-}
-
-// hidden notes the holes of a document under which it could declare more of a kind.
-func (w *worker) hidden(p *program, kind string, doc document) {
-	holes := doc.holes()
-	if len(holes) == 0 {
-		return
-	}
-	for _, at := range p.kindReads(kind).Touched(sortedKeys(holes)) {
-		w.estate.addGap(p.source+"."+kind, doc.id+" "+at+": "+holes[at])
-	}
 }
 
 // entries appends what a document declares. What cannot be told is a gap of

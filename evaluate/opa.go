@@ -75,12 +75,14 @@ func (r *residual) control(ctx context.Context, s *store, e *estate, input ast.V
 	if err := cmp.Or(ctx.Err(), v.failed); err != nil {
 		return answer{}, err
 	}
-	a := answer{err: err, defined: map[string]bool{}}
+	a := answer{err: err}
 	if len(r.parts[i].estate) > 0 {
 		a.view = v
 	}
 	if err == nil {
-		a.err = share(values, map[string]*answer{r.parts[i].ID: &a}, a.defined)
+		defined := map[string]bool{}
+		a.err = share(values, map[string]*answer{r.parts[i].ID: &a}, defined)
+		a.undefined = r.parts[i].without(defined)
 	}
 	return a, nil
 }
@@ -102,11 +104,28 @@ func (r *residual) together(ctx context.Context, s *store, input ast.Value, out 
 	by, defined := map[string]*answer{}, map[string]bool{}
 	for i, pt := range r.parts {
 		if len(pt.estate) == 0 {
-			out[i].defined = defined
 			by[pt.ID] = &out[i]
 		}
 	}
-	return true, share(values, by, defined)
+	if err := share(values, by, defined); err != nil {
+		return false, err
+	}
+	for i, pt := range r.parts {
+		if by[pt.ID] != nil {
+			out[i].undefined = pt.without(defined)
+		}
+	}
+	return true, nil
+}
+
+// without are the attributes that a control reads and that are not defined.
+func (p part) without(defined map[string]bool) (out []string) {
+	for _, a := range p.attributes {
+		if !defined[a] {
+			out = append(out, a)
+		}
+	}
+	return out
 }
 
 var (
@@ -125,11 +144,11 @@ func share(values []ast.Value, by map[string]*answer, defined map[string]bool) e
 		}
 		a := by[string(obj.Get(controlTerm).Value.(ast.String))]
 		if x := obj.Get(violationTerm); x != nil {
-			raw, err := canonicalValue(x.Value)
+			v, err := violationOf(x.Value)
 			if err != nil {
 				return err
 			}
-			a.violations = append(a.violations, raw)
+			a.violations = append(a.violations, v)
 		} else {
 			a.applies = true
 		}

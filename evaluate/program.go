@@ -19,7 +19,8 @@ type program struct {
 	kind
 	parts    []part              // the controls that apply, sorted by id
 	declares map[string][]string // estate kind → the rules that declare it
-	estate   []*vm.Rule          // those rules
+	declared map[string]func() Reads
+	estate   []*vm.Rule // those rules
 	plan     *plan
 	policy   *vm.Policy // nil if the machine refuses the plan: then OPA decides all
 	opa      *residual
@@ -79,6 +80,10 @@ func (l *library) specialise(ctx context.Context, k kind) (*program, error) {
 		return nil, fmt.Errorf("library for %s: %w", k, err)
 	}
 	p.compile()
+	p.declared = map[string]func() Reads{}
+	for k := range kinds {
+		p.declared[k] = sync.OnceValue(func() Reads { return p.kindReads(k) })
+	}
 	for _, c := range controls {
 		pt, err := p.part(c)
 		if err != nil {

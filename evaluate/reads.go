@@ -26,7 +26,7 @@ type Reads struct {
 func (r Reads) Touched(pointers []string) []string {
 	var out []string
 	for _, p := range pointers {
-		if slices.ContainsFunc(r.Input, func(read Read) bool { return read.touches(p) }) {
+		if r.touches(steps(p)) {
 			out = append(out, p)
 		}
 	}
@@ -34,8 +34,8 @@ func (r Reads) Touched(pointers []string) []string {
 	return out
 }
 
-func (r Read) touches(gap string) bool {
-	a, b := steps(r.Pointer), steps(gap)
+func (r Read) touches(b []string) bool {
+	a := steps(r.Pointer)
 	if len(b) > len(a) && !r.Whole {
 		return false
 	}

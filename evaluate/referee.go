@@ -73,18 +73,18 @@ func (r *referee) control(ctx context.Context, s *store, e *estate, input ast.Va
 	a.applies = applies != nil && applies.Compare(ast.Boolean(true)) == 0
 	if set, ok := found.(ast.Set); ok {
 		for _, t := range set.Slice() {
-			raw, err := canonicalValue(t.Value)
+			x, err := violationOf(t.Value)
 			if err != nil {
 				return a, err
 			}
-			a.violations = append(a.violations, raw)
+			a.violations = append(a.violations, x)
 		}
 	}
-	a.defined = map[string]bool{}
 	for i := 0; i < len(pt.attributes) && a.err == nil; i++ {
 		var value ast.Value
-		value, a.err = r.ask(ctx, pt.attributes[i], s, input, v)
-		a.defined[pt.attributes[i]] = value != nil
+		if value, a.err = r.ask(ctx, pt.attributes[i], s, input, v); value == nil {
+			a.undefined = append(a.undefined, pt.attributes[i])
+		}
 	}
 	return a, cmp.Or(ctx.Err(), v.failed)
 }
@@ -149,16 +149,10 @@ func (a answer) text(pt *part) string {
 	}
 	list := make([]string, len(a.violations))
 	for i, v := range a.violations {
-		list[i] = string(v)
+		list[i] = string(v.raw)
 	}
 	slices.Sort(list)
-	var undefined []string
-	for _, attr := range pt.attributes {
-		if !a.defined[attr] {
-			undefined = append(undefined, attr)
-		}
-	}
-	return fmt.Sprintf("violations [%s], applies %t, undefined %v", strings.Join(list, ","), a.applies || !pt.applies, undefined)
+	return fmt.Sprintf("violations [%s], applies %t, undefined %v", strings.Join(list, ","), a.applies || !pt.applies, a.undefined)
 }
 
 // sampling chooses the decisions that the referee makes too.

@@ -28,20 +28,22 @@ type worker struct {
 	machine  *vm.Machine
 	view     *view // of the call under way, nil while nothing may be looked up
 	interned map[string]string
+	touched  map[*program]map[string]*touching
+	scratch  []byte
 }
 
 func (j *judging) worker() *worker {
-	w := &worker{judging: j, machine: vm.NewMachine(j.data), interned: map[string]string{}}
+	w := &worker{judging: j, machine: vm.NewMachine(j.data), interned: map[string]string{}, touched: map[*program]map[string]*touching{}}
 	w.machine.Estate = w.lookup
 	return w
 }
 
 // answer is what is said of one control and one document.
 type answer struct {
-	violations [][]byte // canonical JSON, in no particular order
+	violations []violation // in no particular order
 	applies    bool
-	defined    map[string]bool // attributes that have a value
-	view       *view           // what was looked up, nil for a control that cannot
+	undefined  []string // attributes that have no value
+	view       *view    // what was looked up, nil for a control that cannot
 	err        error
 	limit      bool // err says that a limit was exceeded
 }
@@ -54,17 +56,17 @@ func (w *worker) answers(ctx context.Context, p *program, doc document) ([]answe
 	}
 	w.machine.Use(p.policy)
 	out := make([]answer, len(p.parts))
-	defined := map[string]bool{}
 	for i := range p.parts {
-		err := w.call(ctx, &p.parts[i], doc, &out[i], defined)
+		err := w.call(ctx, &p.parts[i], doc, &out[i])
 		switch {
+		case err == nil:
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case errors.As(err, new(*vm.EstateError)):
 			return nil, err
 		case errors.Is(err, vm.ErrSteps), errors.Is(err, vm.ErrBytes):
 			out[i].err, out[i].limit = err, true
-		case err != nil:
+		default:
 			if out[i], err = p.opa.alone(ctx, w.store, w.estate, doc, i); err != nil {
 				return nil, err
 			}
@@ -73,43 +75,42 @@ func (w *worker) answers(ctx context.Context, p *program, doc document) ([]answe
 	return out, nil
 }
 
-// call asks the machine about one control. defined gathers the attributes that
-// have a value: it is shared by the controls of a document, who share attributes.
-func (w *worker) call(ctx context.Context, pt *part, doc document, a *answer, defined map[string]bool) error {
-	a.defined = defined
+// call asks the machine about one control.
+func (w *worker) call(ctx context.Context, pt *part, doc document, a *answer) error {
 	if len(pt.estate) > 0 {
 		a.view = w.store.view(w.estate)
 	}
 	w.view = a.view
+	defer func() { w.view = nil }()
 	found, err := w.machine.Call(ctx, pt.rules.violation, doc.root, w.limits)
-	if err == nil {
-		a.violations, err = w.render(found)
+	if err != nil {
+		return err
 	}
-	if err == nil && pt.applies {
-		var v *vm.Value
-		v, err = w.machine.Call(ctx, pt.rules.applies, doc.root, w.limits)
+	if a.violations, err = w.violations(found); err != nil {
+		return err
+	}
+	if pt.applies {
+		v, err := w.machine.Call(ctx, pt.rules.applies, doc.root, w.limits)
+		if err != nil {
+			return err
+		}
 		a.applies = v.True()
 	}
-	for i := 0; i < len(pt.attributes) && err == nil; i++ {
-		if name := pt.attributes[i]; !defined[name] {
-			var v *vm.Value
-			v, err = w.machine.Call(ctx, pt.rules.attributes[i], doc.root, w.limits)
-			defined[name] = v != nil
+	for i, r := range pt.rules.attributes {
+		v, err := w.machine.Call(ctx, r, doc.root, w.limits)
+		switch {
+		case err != nil:
+			return err
+		case v == nil:
+			a.undefined = append(a.undefined, pt.attributes[i])
 		}
 	}
-	w.view = nil
-	return err
+	return nil
 }
 
-// render gives the elements of a control's set as canonical JSON.
+// render gives the elements of a set as canonical JSON.
 func (w *worker) render(set *vm.Value) ([][]byte, error) {
-	list, ok := w.machine.Elements(set)
-	if !ok && set != nil {
-		return nil, errors.New("violation is not a set")
-	}
-	if len(list) == 0 {
-		return nil, nil
-	}
+	list, _ := w.machine.Elements(set)
 	out := make([][]byte, len(list))
 	for i, v := range list {
 		var err error
@@ -169,10 +170,10 @@ func (w *worker) verdict(ctx context.Context, line []byte) (v audit.Verdict, ok 
 
 // decisions turns the answers about a document into decisions.
 func (w *worker) decisions(p *program, doc document, answers []answer) []audit.Decision {
-	out := make([]audit.Decision, len(p.parts))
+	out, holes := make([]audit.Decision, len(p.parts)), w.holes(p, doc)
 	for i := range p.parts {
 		pt := &p.parts[i]
-		d := judge(pt, answers[i], w.estate, doc)
+		d := w.judge(p, i, answers[i], doc, holes)
 		d.Control, d.ControlDigest = pt.ID, pt.Digest
 		if len(pt.estate) > 0 {
 			d.Slice, d.SliceDigest = answers[i].view.slice()

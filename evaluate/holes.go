@@ -1,0 +1,122 @@
+package evaluate
+
+import (
+	"slices"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+)
+
+// hole is a place where a document does not say what the source says: a gap, or
+// a token in place of a secret.
+type hole struct {
+	pointer string
+	reason  audit.Reason
+	touch   *touching
+}
+
+// touching is what a hole bears on, for one kind of resource.
+type touching struct {
+	gap, token []uint8  // for each part: whether it reads there, and whether to tell if it applies
+	declares   []string // estate kinds of which more could be declared
+}
+
+// What a part reads of a hole.
+const (
+	readsAll     = 1
+	readsToApply = 2
+)
+
+// holes are the gaps and tokens of a document with what they bear on, sorted.
+func (w *worker) holes(p *program, doc document) []hole {
+	if len(doc.gaps)+len(doc.tokens) == 0 {
+		return nil
+	}
+	out := make([]hole, 0, len(doc.gaps)+len(doc.tokens))
+	for _, pointer := range doc.gapped() {
+		out = append(out, hole{pointer, audit.Reason{Code: "gap", Where: pointer, Detail: doc.gaps[pointer]}, w.touching(p, pointer)})
+	}
+	for _, pointer := range doc.tokens {
+		out = append(out, hole{pointer, audit.Reason{Code: "redacted", Where: pointer, Detail: "replaced by a token"}, w.touching(p, pointer)})
+	}
+	return out
+}
+
+// mostTouching bounds what a worker remembers of one kind of resource: names of
+// hostile resources must not fill memory.
+const mostTouching = 1 << 14
+
+// touching tells what a hole at a pointer bears on. The same few pointers come
+// in document after document.
+func (w *worker) touching(p *program, pointer string) *touching {
+	known := w.touched[p]
+	if t := known[pointer]; t != nil {
+		return t
+	}
+	if known == nil || len(known) >= mostTouching {
+		known = map[string]*touching{}
+		w.touched[p] = known
+	}
+	t := p.touching(pointer)
+	known[pointer] = t
+	return t
+}
+
+func (p *program) touching(pointer string) *touching {
+	at := steps(pointer)
+	t := &touching{gap: make([]uint8, len(p.parts)), token: make([]uint8, len(p.parts))}
+	for i := range p.parts {
+		r := p.parts[i].reads()
+		if r.all.touches(at) {
+			t.gap[i] |= readsAll
+		}
+		if r.toApply.touches(at) {
+			t.gap[i] |= readsToApply
+		}
+		if r.secret.touches(at) {
+			t.token[i] = t.gap[i]
+		}
+	}
+	for _, k := range sortedKeys(p.declares) {
+		if p.declared[k]().touches(at) {
+			t.declares = append(t.declares, k)
+		}
+	}
+	return t
+}
+
+// holeReasons are the holes that bear on what control i says, or only on whether
+// it applies. A token that is only compared is none.
+func holeReasons(holes []hole, i int, reads uint8) []audit.Reason {
+	var out []audit.Reason
+	for _, h := range holes {
+		touch := h.touch.gap
+		if h.reason.Code == "redacted" {
+			touch = h.touch.token
+		}
+		if touch[i]&reads != 0 {
+			out = append(out, h.reason)
+		}
+	}
+	return out
+}
+
+// hidden notes the holes of a document under which it could declare more.
+func (w *worker) hidden(p *program, doc document) {
+	for _, h := range w.holes(p, doc) {
+		detail := h.reason.Detail
+		if h.reason.Code == "redacted" {
+			if _, gap := doc.gaps[h.pointer]; gap {
+				continue
+			}
+			detail = "redacted"
+		}
+		for _, k := range h.touch.declares {
+			w.estate.addGap(p.source+"."+k, doc.id+" "+h.pointer+": "+detail)
+		}
+	}
+}
+
+// touches tells whether a hole, given by its steps, bears on what is read.
+func (r Reads) touches(hole []string) bool {
+	return slices.ContainsFunc(r.Input, func(read Read) bool { return read.touches(hole) })
+}

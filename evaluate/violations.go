@@ -1,0 +1,109 @@
+package evaluate
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
+)
+
+// violation is one object of a control's set, with its canonical JSON.
+type violation struct {
+	audit.Violation
+	raw []byte
+	err error // it is not {message, observed, expected, path}
+}
+
+func malformed(raw []byte) violation {
+	return violation{raw: raw, err: fmt.Errorf("a violation must be {message, observed, expected, path}, not %.200s", raw)}
+}
+
+// violations reads the elements of a control's set off the machine.
+func (w *worker) violations(set *vm.Value) ([]violation, error) {
+	list, ok := w.machine.Elements(set)
+	if len(list) == 0 || !ok {
+		return nil, nil
+	}
+	out := make([]violation, len(list))
+	for i, v := range list {
+		var err error
+		if out[i], err = w.violation(v); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// violation renders one field by field, in the order of their names.
+func (w *worker) violation(v *vm.Value) (out violation, err error) {
+	_, vals, ok := w.machine.Members(v)
+	message, isText := w.machine.Field(v, "message").Text()
+	path, isPath := w.machine.Field(v, "path").Text()
+	ok = ok && isText && isPath && len(vals) == 4 && w.machine.Field(v, "observed") != nil && w.machine.Field(v, "expected") != nil
+	if !ok {
+		raw, err := w.machine.AppendJSON(nil, v)
+		return malformed(raw), err
+	}
+	// expected, message, observed, path
+	b := append(w.scratch[:0], `{"expected":`...)
+	from := len(b)
+	if b, err = w.machine.AppendJSON(b, vals[0]); err != nil {
+		return out, err
+	}
+	to := len(b)
+	b = vm.AppendString(append(b, `,"message":`...), message)
+	b = append(b, `,"observed":`...)
+	observed := len(b)
+	if b, err = w.machine.AppendJSON(b, vals[2]); err != nil {
+		return out, err
+	}
+	end := len(b)
+	b = append(vm.AppendString(append(b, `,"path":`...), path), '}')
+	w.scratch = b
+	out.raw = bytes.Clone(b)
+	out.Expected, out.Observed = json.RawMessage(out.raw[from:to:to]), json.RawMessage(out.raw[observed:end:end])
+	out.Message, out.Path = strings.Clone(message), strings.Clone(path)
+	return out, nil
+}
+
+// violationOf reads one as OPA has it.
+func violationOf(v ast.Value) (violation, error) {
+	raw, err := canonicalValue(v)
+	if err != nil {
+		return violation{}, err
+	}
+	var x struct {
+		Message  *string         `json:"message"`
+		Observed json.RawMessage `json:"observed"`
+		Expected json.RawMessage `json:"expected"`
+		Path     *string         `json:"path"`
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&x); err != nil || x.Message == nil || x.Path == nil || x.Observed == nil || x.Expected == nil {
+		return malformed(raw), nil
+	}
+	return violation{raw: raw, Violation: audit.Violation{Message: *x.Message, Observed: x.Observed, Expected: x.Expected, Path: *x.Path}}, nil
+}
+
+// sorted are the violations in order of their JSON. One that is malformed makes an error.
+func sorted(list []violation) ([]audit.Violation, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	slices.SortFunc(list, func(a, b violation) int { return bytes.Compare(a.raw, b.raw) })
+	out := make([]audit.Violation, len(list))
+	for i, v := range list {
+		if v.err != nil {
+			return nil, v.err
+		}
+		out[i] = v.Violation
+	}
+	return out, nil
+}
