@@ -147,6 +147,12 @@ func (j *judging) index(ctx context.Context, workers int) error {
 		}
 	}
 	for _, snap := range j.request.Snapshots {
+		if some, err := j.declaring(snap); err != nil || !some {
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		begin := func() func(context.Context, [][]byte) ([]struct{}, error) {
 			w := j.worker()
 			return func(ctx context.Context, lines [][]byte) ([]struct{}, error) { return nil, w.declare(ctx, lines) }
@@ -160,6 +166,18 @@ func (j *judging) index(ctx context.Context, workers int) error {
 		return err
 	}
 	return j.estate.seal(slices.Sorted(maps.Keys(kinds)))
+}
+
+// declaring tells whether a snapshot holds a type whose resources can declare
+// something. One that does not say which types it holds may.
+func (j *judging) declaring(snap audit.Snapshot) (bool, error) {
+	for _, t := range snap.Documents {
+		kinds, err := j.lib.declares(audit.SourceOf(snap.Origin), t.Type)
+		if err != nil || len(kinds) > 0 {
+			return true, err
+		}
+	}
+	return len(snap.Documents) == 0, nil
 }
 
 // Reads tells what a control can read for a type of resource.
