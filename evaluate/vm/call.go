@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -181,16 +182,27 @@ func weight(v *Value) int {
 func (m *Machine) builtinContext() topdown.BuiltinContext {
 	if m.builtins == nil {
 		m.builtins = &topdown.BuiltinContext{
-			Seed: rand.Reader, Time: ast.NumberTerm(json.Number("0")), Capabilities: ast.CapabilitiesForThisVersion(),
+			Seed: rand.Reader, Capabilities: ast.CapabilitiesForThisVersion(),
 			Location: ast.NewLocation(nil, "", 0, 0), Cancel: topdown.NewCancel(),
 		}
 	}
+	if m.builtins.Cache == nil {
+		m.builtins.Cache, m.builtins.NDBuiltinCache = builtins.Cache{}, builtins.NDBCache{}
+		m.builtins.Time = ast.NumberTerm(json.Number(strconv.FormatInt(m.Time.UnixNano(), 10)))
+	}
 	b := *m.builtins
-	b.Context, b.Cache, b.NDBuiltinCache = m.ctx, builtins.Cache{}, builtins.NDBCache{}
-	if m.ctx != context.Background() && m.ctx.Done() != nil {
+	b.Context = m.ctx
+	if m.ctx.Done() != nil {
 		b.Cancel = cancelOf{m.ctx}
 	}
 	return b
+}
+
+// forget drops what builtins kept for the document before.
+func (m *Machine) forget() {
+	if m.builtins != nil {
+		m.builtins.Cache, m.builtins.NDBuiltinCache = nil, nil
+	}
 }
 
 // cancelOf ends OPA's long builtins when a context ends.

@@ -158,9 +158,9 @@ func (c *compiler) with(s *ir.WithStmt) statement {
 	}
 	return func(m *Machine, f []*Value) int {
 		v := value.get(f)
-		if v == nil {
+		if v == nil && len(path) > 0 {
 			return undefined
-		}
+		} // without a path it is how plans give back an input that there was not
 		before, document, call := f[local], m.document, m.call
 		remembered := append([]memo(nil), m.memo...)
 		m.next(&m.document)

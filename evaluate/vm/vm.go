@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/ir"
@@ -48,7 +49,8 @@ type Estate func(m *Machine, source, kind, key string) (*Value, error)
 // Machine runs one policy on one document after another. It is for one
 // goroutine; what it returns is valid until its next Parse.
 type Machine struct {
-	Estate Estate // required if the policy has an estate
+	Estate Estate    // required if the policy has an estate
+	Time   time.Time // the moment by which tokens are judged (io.jwt.decode_verify)
 
 	policy *Policy
 	doc    tape
@@ -100,6 +102,7 @@ func (p *Policy) Machine(data ast.Object) *Machine {
 // change while they run.
 func (m *Machine) Parse(line []byte) (*Value, error) {
 	m.arena.reset()
+	m.forget()
 	m.top = 0
 	m.next(&m.document)
 	return m.doc.parse(line)
@@ -220,6 +223,7 @@ func (m *Machine) Query(ctx context.Context, plan string, input ast.Value, l Lim
 		return nil, fmt.Errorf("no plan %q", plan)
 	}
 	m.arena.reset()
+	m.forget()
 	m.next(&m.document)
 	m.begin(ctx, l)
 	m.results = nil
