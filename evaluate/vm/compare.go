@@ -2,13 +2,14 @@ package vm
 
 import "hash/maphash"
 
-// hash is the same for equal values, whatever they are made of. The seed is the
-// machine's: what is hashed by one is looked up by it alone, but for constants,
-// whose index every machine of a policy shares.
+// seed is one for all machines: they share the indexes of constants.
+var seed = maphash.MakeSeed()
+
+// hash is the same for equal values, whatever they are made of.
 func (m *Machine) hash(v *Value) uint64 {
 	switch v.kind {
 	case kString:
-		return maphash.String(m.policy.seed, v.s)
+		return maphash.String(seed, v.s)
 	case kNumber:
 		return hashNumber(v.s)
 	case kArray:

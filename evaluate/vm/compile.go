@@ -2,7 +2,6 @@ package vm
 
 import (
 	"fmt"
-	"hash/maphash"
 	"slices"
 	"strings"
 
@@ -17,7 +16,6 @@ type Policy struct {
 	plans     map[string]*function
 	slots     int // of functions without arguments, each remembered in a slot
 	data      *Value
-	seed      maphash.Seed
 	strings   []string
 	strict    bool
 }
@@ -54,7 +52,7 @@ const (
 // Compile makes closures of a plan. A statement, operand or builtin that it does
 // not know is an error: OPA's minor releases bring new ones.
 func Compile(cfg Config) (*Policy, error) {
-	p := &Policy{functions: map[string]*function{}, paths: map[string]*function{}, plans: map[string]*function{}, seed: maphash.MakeSeed(), strict: cfg.Strict}
+	p := &Policy{functions: map[string]*function{}, paths: map[string]*function{}, plans: map[string]*function{}, strict: cfg.Strict}
 	c := &compiler{policy: p, builtins: map[string]*ast.Builtin{}}
 	if s := cfg.Policy.Static; s != nil {
 		for _, text := range s.Strings {
@@ -72,7 +70,7 @@ func Compile(cfg Config) (*Policy, error) {
 	if cfg.Estate {
 		withEstate(p.data)
 	}
-	p.freeze(p.data)
+	freeze(p.data)
 	var funcs []*ir.Func
 	if cfg.Policy.Funcs != nil {
 		funcs = cfg.Policy.Funcs.Funcs
@@ -100,16 +98,16 @@ func withEstate(data *Value) {
 }
 
 // freeze sorts and indexes a value that machines share, so that none has to.
-func (p *Policy) freeze(v *Value) {
+func freeze(v *Value) {
 	if v.c == nil {
 		return
 	}
 	for _, list := range [][]*Value{v.c.keys, v.c.vals} {
 		for _, e := range list {
-			p.freeze(e)
+			freeze(e)
 		}
 	}
-	m := &Machine{policy: p, bytes: 1 << 40}
+	m := &Machine{bytes: 1 << 40}
 	if v.kind != kArray {
 		m.sort(v.c)
 	}

@@ -14,7 +14,7 @@ func (c *compiler) fold(list []ir.Stmt) (v *Value, target ir.Local, n int) {
 	if !isMake(list[0]) {
 		return nil, 0, 0
 	}
-	b := &folding{c: c, m: &Machine{policy: c.policy, bytes: 1 << 40, steps: 1 << 40}, made: map[ir.Local]*Value{}}
+	b := &folding{c: c, m: &Machine{bytes: 1 << 40, steps: 1 << 40}, made: map[ir.Local]*Value{}}
 	for n < len(list) && b.take(list[n]) {
 		n++
 	}
@@ -27,7 +27,7 @@ func (c *compiler) fold(list []ir.Stmt) (v *Value, target ir.Local, n int) {
 		}
 	}
 	v = b.made[b.root]
-	c.policy.freeze(v)
+	freeze(v)
 	return v, b.root, n
 }
 

@@ -3,8 +3,15 @@ package vm
 import "unicode/utf8"
 
 // AppendJSON appends a value as canonical JSON (audit.Canonical): object keys
-// in order, sets as sorted arrays, numbers as their literal, no HTML escapes.
-func (m *Machine) AppendJSON(b []byte, v *Value) []byte {
+// in order, sets as sorted arrays, numbers as their literal, no HTML escapes. It
+// is for values of a call that has ended; one that JSON does not have is an error.
+func (m *Machine) AppendJSON(b []byte, v *Value) ([]byte, error) {
+	m.err, m.steps, m.bytes = nil, 0, 1<<40
+	b = m.appendValue(b, v)
+	return b, m.err
+}
+
+func (m *Machine) appendValue(b []byte, v *Value) []byte {
 	switch v.kind {
 	case kNull:
 		return append(b, "null"...)
@@ -33,7 +40,7 @@ func (m *Machine) appendList(b []byte, list []*Value) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = m.AppendJSON(b, e)
+		b = m.appendValue(b, e)
 	}
 	return append(b, ']')
 }
@@ -51,14 +58,16 @@ func (m *Machine) appendObject(b []byte, v *Value) []byte {
 		}
 		b = appendString(b, k.s)
 		b = append(b, ':')
-		b = m.AppendJSON(b, vals[i])
+		b = m.appendValue(b, vals[i])
 	}
 	return append(b, '}')
 }
 
 const hexDigits = "0123456789abcdef"
 
-// appendString writes a JSON string as encoding/json does without HTML escapes.
+// AppendString appends a JSON string as encoding/json does without HTML escapes.
+func AppendString(b []byte, s string) []byte { return appendString(b, s) }
+
 func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	from := 0

@@ -43,7 +43,6 @@ var (
 	vNull  = &Value{kind: kNull}
 	vFalse = &Value{kind: kFalse}
 	vTrue  = &Value{kind: kTrue}
-	vMinus = &Value{kind: kNumber, s: "-1"}
 	small  = smallInts()
 )
 
@@ -62,13 +61,11 @@ func boolean(b bool) *Value {
 	return vFalse
 }
 
-// Defined tells whether a rule had a value.
-func (v *Value) Defined() bool { return v != nil }
-
 // True tells whether the value is true.
 func (v *Value) True() bool { return v != nil && v.kind == kTrue }
 
-// Text is the text of a string; ok is false for any other value.
+// Text is the text of a string; ok is false for any other value. It may alias
+// the document's line.
 func (v *Value) Text() (text string, ok bool) {
 	if v == nil || v.kind != kString {
 		return "", false
@@ -76,8 +73,40 @@ func (v *Value) Text() (text string, ok bool) {
 	return v.s, true
 }
 
-// IsSet tells whether the value is a set.
-func (v *Value) IsSet() bool { return v != nil && v.kind == kSet }
+// Elements are those of an array, or of a set in no particular order; ok is
+// false for any other value.
+func (m *Machine) Elements(v *Value) (list []*Value, ok bool) {
+	if v == nil || v.kind != kArray && v.kind != kSet {
+		return nil, false
+	}
+	return m.elements(v), true
+}
+
+// Members are an object's keys and values, in the order of the keys; ok is false
+// for any other value.
+func (m *Machine) Members(v *Value) (keys, vals []*Value, ok bool) {
+	if v == nil || v.kind != kObject {
+		return nil, nil, false
+	}
+	keys, vals = m.members(v)
+	return keys, vals, true
+}
+
+// Field is the member of an object under a key, nil if there is none.
+func (m *Machine) Field(v *Value, key string) *Value {
+	if v == nil || v.kind != kObject {
+		return nil
+	}
+	return m.getString(v, key)
+}
+
+// Len is the number of members of a container.
+func (m *Machine) Len(v *Value) int {
+	if v == nil {
+		return 0
+	}
+	return m.length(v)
+}
 
 func (v *Value) container() bool { return v.kind == kArray || v.kind == kObject }
 

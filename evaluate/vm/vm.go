@@ -59,7 +59,8 @@ type Machine struct {
 	stack  []*Value
 	top    int
 
-	memo           []memo
+	memos          map[*Policy][]memo
+	memo           []memo // of the policy in use
 	document, call uint32 // generations of what is remembered for the document and for this call
 	generations    uint32 // handed out so far
 
@@ -72,7 +73,6 @@ type Machine struct {
 	returned    *Value
 	results     []*Value
 	builtins    *topdown.BuiltinContext
-	scratch     []byte
 	expressions regexps
 }
 
@@ -85,17 +85,29 @@ type memo struct {
 // Machine makes one that runs the policy. data is what changes from run to run
 // in the base document (data.run), laid over the policy's own.
 func (p *Policy) Machine(data ast.Object) *Machine {
-	m := &Machine{policy: p, memo: make([]memo, p.slots), stack: make([]*Value, 256)}
-	m.data = p.data
+	m := &Machine{memos: map[*Policy][]memo{}, stack: make([]*Value, 256), data: p.data}
+	m.Use(p)
 	if data != nil {
 		over := FromOPA(data)
-		p.freeze(over)
+		freeze(over)
 		m.bytes = 1 << 30
 		m.data = m.merge(over, p.data)
 		m.arena = arena{} // the merged document outlives every reset
-		p.freeze(m.data)
+		freeze(m.data)
 	}
 	return m
+}
+
+// Use makes the machine run another policy, over the base document that it has.
+func (m *Machine) Use(p *Policy) {
+	if m.policy == p {
+		return
+	}
+	m.policy = p
+	if m.memos[p] == nil {
+		m.memos[p] = make([]memo, p.slots)
+	}
+	m.memo = m.memos[p]
 }
 
 // Parse reads the document that the next calls are about. The line must not
