@@ -160,21 +160,29 @@ func (b *builtin) ask(m *Machine, args []*Value) (v *Value, ok bool) {
 // take converts an answer of OPA's and counts its bytes.
 func (m *Machine) take(v ast.Value) *Value {
 	out := FromOPA(v)
-	m.charge(weight(out))
+	m.weigh(out)
 	return out
 }
 
-// weight is about how many bytes a value takes.
-func weight(v *Value) int {
-	n := 40 + len(v.s)
+// weigh counts what a value made elsewhere takes.
+func (m *Machine) weigh(v *Value) {
+	m.charge(40 + len(v.s))
+	m.step(1 + len(v.s)>>longText)
+	if v.kind == kNumber {
+		ok, wild := sound(v.s)
+		if !ok {
+			m.fail(errNumber)
+		}
+		m.wild = m.wild || wild
+	}
 	if v.c != nil {
 		for _, list := range [][]*Value{v.c.keys, v.c.vals} {
+			m.charge(len(list) * 8)
 			for _, e := range list {
-				n += 8 + weight(e)
+				m.weigh(e)
 			}
 		}
 	}
-	return n
 }
 
 // builtinContext is what OPA's builtins want to be given. One serves a machine;

@@ -18,6 +18,7 @@ type Policy struct {
 	data      *Value
 	strings   []string
 	strict    bool
+	wild      bool // there are numbers for which a float64 is too small
 }
 
 // Rule is a planned rule without arguments.

@@ -16,8 +16,10 @@ func (m *Machine) ToOPA(v *Value) *ast.Term {
 	case kTrue:
 		return ast.InternedTerm(true)
 	case kNumber:
+		m.step(cost(v.s))
 		return ast.NumberTerm(json.Number(v.s))
 	case kString:
+		m.step(len(v.s) >> longText)
 		return ast.StringTerm(v.s)
 	case kArray:
 		return ast.ArrayTerm(m.terms(m.elements(v))...)
@@ -29,6 +31,7 @@ func (m *Machine) ToOPA(v *Value) *ast.Term {
 	}
 	keys, vals := m.members(v)
 	m.charge(len(keys) * 64)
+	m.step(len(keys))
 	pairs := make([][2]*ast.Term, len(keys))
 	for i := range keys {
 		pairs[i] = [2]*ast.Term{m.ToOPA(keys[i]), m.ToOPA(vals[i])}
@@ -38,6 +41,7 @@ func (m *Machine) ToOPA(v *Value) *ast.Term {
 
 func (m *Machine) terms(list []*Value) []*ast.Term {
 	m.charge(len(list) * 64)
+	m.step(len(list))
 	out := make([]*ast.Term, len(list))
 	for i, e := range list {
 		out[i] = m.ToOPA(e)

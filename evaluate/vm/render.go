@@ -20,6 +20,9 @@ func (m *Machine) appendValue(b []byte, v *Value) []byte {
 	case kTrue:
 		return append(b, "true"...)
 	case kNumber:
+		if !isJSON(v.s) {
+			m.fail(errNotJSON)
+		}
 		return append(b, v.s...)
 	case kString:
 		return appendString(b, v.s)

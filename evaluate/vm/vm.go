@@ -39,7 +39,7 @@ var (
 
 var (
 	errUnbound  = errors.New("data.estate is read other than by source, kind and key")
-	errNotJSON  = errors.New("an object has a key that is not a string")
+	errNotJSON  = errors.New("an object has a key that is not a string, or a number is written as JSON has none")
 	errConflict = errors.New("a rule has two values")
 )
 
@@ -59,10 +59,12 @@ type Machine struct {
 	stack  []*Value
 	top    int
 
+	wild bool // there may be numbers for which a float64 is too small
+
 	memos          map[*Policy][]memo
 	memo           []memo // of the policy in use
-	document, call uint32 // generations of what is remembered for the document and for this call
-	generations    uint32 // handed out so far
+	document, call uint64 // generations of what is remembered for the document and for this call
+	generations    uint64 // handed out so far
 
 	ctx         context.Context // of the call under way
 	cancel      topdown.Cancel
@@ -78,7 +80,7 @@ type Machine struct {
 
 // memo is what a rule without arguments came to in one generation.
 type memo struct {
-	generation uint32
+	generation uint64
 	value      *Value
 }
 
@@ -108,6 +110,7 @@ func (m *Machine) Use(p *Policy) {
 		m.memos[p] = make([]memo, p.slots)
 	}
 	m.memo = m.memos[p]
+	m.wild = m.wild || p.wild
 }
 
 // Parse reads the document that the next calls are about. The line must not
@@ -117,11 +120,13 @@ func (m *Machine) Parse(line []byte) (*Value, error) {
 	m.forget()
 	m.top = 0
 	m.next(&m.document)
-	return m.doc.parse(line)
+	root, err := m.doc.parse(line)
+	m.wild = m.wild || m.doc.wild
+	return root, err
 }
 
 // next begins a generation: nothing remembered in an earlier one counts.
-func (m *Machine) next(generation *uint32) {
+func (m *Machine) next(generation *uint64) {
 	m.generations++
 	*generation = m.generations
 }
@@ -241,7 +246,7 @@ func (m *Machine) Query(ctx context.Context, plan string, input ast.Value, l Lim
 	m.results = nil
 	var in *Value
 	if input != nil {
-		in = FromOPA(input)
+		in = m.take(input)
 	}
 	m.invoke(f, in, m.data, nil, nil)
 	return m.results, m.err
