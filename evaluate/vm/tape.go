@@ -13,6 +13,8 @@ import (
 const (
 	maxDepth = 10000
 	maxNodes = 8 << 20
+	// What one document needed beyond this is given back after it.
+	keepNodes = 1 << 20
 )
 
 var (
@@ -35,6 +37,9 @@ type tape struct {
 
 // parse reads exactly one JSON value.
 func (d *tape) parse(raw []byte) (*Value, error) {
+	if cap(d.nodes) > keepNodes {
+		d.nodes = nil
+	}
 	d.nodes, d.raw, d.pos, d.wild = d.nodes[:0], raw, 0, false
 	d.space()
 	if err := d.value(0); err != nil {
