@@ -85,7 +85,7 @@ func (c *compiler) builtin(name string, args []operand, target int) statement {
 		c.fail("the plan calls %s, which OPA's evaluator does not have", name)
 		return nil
 	}
-	b := &builtin{name: name, call: opa, relation: decl.Relation, void: decl.Decl.Result() == nil, bound: bounds[name]}
+	b := &builtin{name: name, call: opa, relation: decl.Relation, void: decl.Decl.Result() == nil, bound: bounds[name], keeps: keeps(name), offline: !decl.Nondeterministic}
 	return func(m *Machine, f []*Value) int {
 		var room [4]*Value
 		values := room[:0]
@@ -114,30 +114,36 @@ func (c *compiler) builtin(name string, args []operand, target int) statement {
 	}
 }
 
+// keeps tells which builtins of OPA's remember texts: expressions, globs and time zones.
+func keeps(name string) bool {
+	return strings.HasPrefix(name, "re") || strings.HasPrefix(name, "glob.") || strings.HasPrefix(name, "time.")
+}
+
 // builtin is one of OPA's own.
 type builtin struct {
 	name     string
 	call     topdown.BuiltinFunc
 	relation bool // it has any number of answers, which plans take as an array
 	void     bool // it has no answer
-	bound    func(args []*Value) error
+	offline  bool // it is deterministic; but a schema could name others, to be fetched
+	keeps    bool // it keeps texts for longer than the document they may be of
+	bound    bound
 }
 
 // ask converts the arguments, calls, and converts the answer. ok is false if it is undefined.
 func (b *builtin) ask(m *Machine, args []*Value) (v *Value, ok bool) {
 	if b.bound != nil {
-		if err := b.bound(args); err != nil {
-			m.fail(fmt.Errorf("%s: %w", b.name, err))
-			return nil, false
-		}
+		b.bound(m, args)
 	}
+	m.cloning = b.keeps
 	terms := m.terms(args)
-	m.step(16)
-	if m.err != nil {
+	m.cloning = false
+	if m.step(16); m.err != nil || m.steps < 0 && m.stop() {
+		m.err = fmt.Errorf("%s: %w", b.name, m.err)
 		return nil, false
 	}
 	var answers []*ast.Term
-	err := b.call(m.builtinContext(), terms, func(t *ast.Term) error { answers = append(answers, t); return nil })
+	err := b.call(m.builtinContext(b.offline), terms, func(t *ast.Term) error { answers = append(answers, t); return nil })
 	if err != nil {
 		if m.policy.strict || errors.As(err, new(topdown.Halt)) {
 			m.fail(err)
@@ -187,7 +193,7 @@ func (m *Machine) weigh(v *Value) {
 
 // builtinContext is what OPA's builtins want to be given. One serves a machine;
 // what builtins keep in it is dropped with each document.
-func (m *Machine) builtinContext() topdown.BuiltinContext {
+func (m *Machine) builtinContext(offline bool) topdown.BuiltinContext {
 	if m.builtins == nil {
 		m.builtins = &topdown.BuiltinContext{
 			Seed: rand.Reader, Capabilities: ast.CapabilitiesForThisVersion(),
@@ -200,6 +206,11 @@ func (m *Machine) builtinContext() topdown.BuiltinContext {
 	}
 	b := *m.builtins
 	b.Context = m.ctx
+	if offline {
+		caps := *b.Capabilities
+		caps.AllowNet = []string{} // no host
+		b.Capabilities = &caps
+	}
 	if m.ctx.Done() != nil {
 		b.Cancel = cancelOf{m.ctx}
 	}

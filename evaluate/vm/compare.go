@@ -10,6 +10,9 @@ const longText = 8
 
 // hash is the same for equal values, whatever they are made of.
 func (m *Machine) hash(v *Value) uint64 {
+	if m.steps < 0 && m.stop() {
+		return 0
+	}
 	switch v.kind {
 	case kString:
 		m.step(len(v.s) >> longText)
@@ -61,7 +64,9 @@ func (m *Machine) equal(a, b *Value) bool {
 		return m.compareNumbers(a.s, b.s) == 0
 	case kArray, kObject, kSet:
 		n := m.length(a)
-		m.step(n)
+		if m.step(n); m.steps < 0 && m.stop() {
+			return false
+		}
 		if n != m.length(b) {
 			return false
 		}
@@ -129,7 +134,9 @@ func (m *Machine) compare(a, b *Value) int {
 }
 
 func (m *Machine) compareLists(a, b []*Value) int {
-	m.step(min(len(a), len(b)))
+	if m.step(min(len(a), len(b))); m.steps < 0 && m.stop() {
+		return 0
+	}
 	for i := range min(len(a), len(b)) {
 		if c := m.compare(a[i], b[i]); c != 0 {
 			return c
@@ -141,7 +148,9 @@ func (m *Machine) compareLists(a, b []*Value) int {
 func (m *Machine) compareObjects(a, b *Value) int {
 	ak, av := m.members(a)
 	bk, bv := m.members(b)
-	m.step(min(len(ak), len(bk)))
+	if m.step(min(len(ak), len(bk))); m.steps < 0 && m.stop() {
+		return 0
+	}
 	for i := range min(len(ak), len(bk)) {
 		if c := m.compare(ak[i], bk[i]); c != 0 {
 			return c

@@ -108,7 +108,8 @@ func freeze(v *Value) {
 			freeze(e)
 		}
 	}
-	m := &Machine{bytes: 1 << 40}
+	m := &Machine{}
+	m.idle()
 	if v.kind != kArray {
 		m.sort(v.c)
 	}

@@ -36,12 +36,8 @@ func cost(s string) int {
 	if len(s) < 20 && !strings.ContainsAny(s, "eE") {
 		return 0
 	}
-	n := len(s)
-	if i := strings.LastIndexAny(s, "eE"); i >= 0 {
-		exp, _ := strconv.Atoi(s[i+1:])
-		n += max(exp, -exp)
-	}
-	return min(n, 1<<20) * min(n, 1<<20) >> 12
+	n := min(len(s)+exponent(s), 1<<20)
+	return n * n >> 12
 }
 
 // isJSON tells whether a number is written as JSON has it. Some of OPA's builtins

@@ -76,6 +76,7 @@ type Machine struct {
 	results     []*Value
 	builtins    *topdown.BuiltinContext
 	expressions regexps
+	cloning     bool // texts are copied when they are converted
 }
 
 // memo is what a rule without arguments came to in one generation.
@@ -89,10 +90,10 @@ type memo struct {
 func (p *Policy) Machine(data ast.Object) *Machine {
 	m := &Machine{memos: map[*Policy][]memo{}, stack: make([]*Value, 256), data: p.data}
 	m.Use(p)
+	m.idle()
 	if data != nil {
 		over := FromOPA(data)
 		freeze(over)
-		m.bytes = 1 << 30
 		m.data = m.merge(over, p.data)
 		m.arena = arena{} // the merged document outlives every reset
 		freeze(m.data)
@@ -138,8 +139,8 @@ func (m *Machine) next(generation *uint64) {
 func (m *Machine) Call(ctx context.Context, r *Rule, input *Value, l Limits) (*Value, error) {
 	m.begin(ctx, l)
 	v := m.invoke((*function)(r), input, m.data, nil, nil)
-	if m.err != nil {
-		return nil, m.err
+	if err := m.end(); err != nil {
+		return nil, err
 	}
 	return v, nil
 }
@@ -148,6 +149,18 @@ func (m *Machine) begin(ctx context.Context, l Limits) {
 	m.ctx, m.err, m.returned, m.top = ctx, nil, nil, 0
 	m.steps, m.budget, m.bytes = 0, l.Steps, l.Bytes
 	m.next(&m.call)
+}
+
+// end ends a call, and tells how.
+func (m *Machine) end() error {
+	err := m.err
+	m.idle()
+	return err
+}
+
+// idle is between two calls, when values are read and rendered.
+func (m *Machine) idle() {
+	m.ctx, m.err, m.steps, m.budget, m.bytes = context.Background(), nil, 1<<40, 0, 1<<30
 }
 
 // slice of steps after which the machine looks whether it was cancelled: a few milliseconds.
@@ -249,5 +262,5 @@ func (m *Machine) Query(ctx context.Context, plan string, input ast.Value, l Lim
 		in = m.take(input)
 	}
 	m.invoke(f, in, m.data, nil, nil)
-	return m.results, m.err
+	return m.results, m.end()
 }
