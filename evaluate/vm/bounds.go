@@ -57,6 +57,7 @@ var bounds = map[string]bound{
 	"json.verify_schema":       short(1 << 20),
 
 	// Expressions: the program and the time to run it.
+	"regex.is_valid":                            func(m *Machine, a []*Value) { m.parsable(a[0].s) },
 	"re_match":                                  expressionOf(0, 1),
 	"regex.match":                               expressionOf(0, 1),
 	"regex.find_n":                              expressionOf(0, 1),

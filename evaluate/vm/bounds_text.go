@@ -33,7 +33,7 @@ func exponent(s string) int {
 // formatted is at most how long sprintf makes its text: all arguments quoted or
 // in hexadecimal, once for each verb where verbs may choose, and every width.
 func formatted(m *Machine, a []*Value) int {
-	const longest = 1000000 // width or precision, of which fmt refuses larger ones
+	const widest = 1000000 // width or precision, of which fmt refuses larger ones
 	f, e := a[0].s, m.extent(a[1])
 	if !strings.ContainsAny(f, "*[123456789") {
 		return times(len(f)+e.text+16*e.values, 10)
@@ -43,11 +43,11 @@ func formatted(m *Machine, a []*Value) int {
 	if strings.Contains(f, "[") {
 		n = times(n, verbs)
 	}
-	n += len(f) + times(stars, longest)
+	n += len(f) + times(stars, widest)
 	for i := 0; i < len(f); i++ {
 		width := 0
 		for ; i < len(f) && f[i] >= '0' && f[i] <= '9'; i++ {
-			width = min(10*width+int(f[i]-'0'), longest)
+			width = min(10*width+int(f[i]-'0'), widest)
 		}
 		n += width
 	}
@@ -177,6 +177,19 @@ func patchCopies(m *Machine, a []*Value) {
 // programBytes is about what one instruction of a compiled expression takes.
 const programBytes = 128
 
+// longest is the length of expressions that are looked at: Go's parser takes time
+// that grows with the square of what is nested.
+const longest = 1 << 16
+
+// parsable ends the call if an expression is too long to look at.
+func (m *Machine) parsable(pattern string) bool {
+	if len(pattern) > longest {
+		m.fail(ErrBytes)
+		return false
+	}
+	return m.afford(times(len(pattern), len(pattern)) >> 12)
+}
+
 // programSize is about how many instructions an expression has; what is none has
 // none, and OPA's builtin ends in an error.
 func programSize(pattern string) int {
@@ -209,6 +222,9 @@ func expressionOf(pattern, text int) bound {
 // expression is the bound of compiling and running one, and of an array of all
 // that it finds.
 func (m *Machine) expression(pattern, text string) bool {
+	if !m.parsable(pattern) {
+		return false
+	}
 	size := programSize(pattern)
 	return m.room(times(size, programBytes)) && m.afford(size) &&
 		m.room(times(len(text)+1, 64*(1+strings.Count(pattern, "(")))) && m.afford(matching(size, len(text)))

@@ -135,9 +135,12 @@ func (b *builtin) ask(m *Machine, args []*Value) (v *Value, ok bool) {
 	if b.bound != nil {
 		b.bound(m, args)
 	}
-	m.cloning = b.keeps
-	terms := m.terms(args)
-	m.cloning = false
+	var terms []*ast.Term
+	if m.err == nil {
+		m.cloning = b.keeps
+		terms = m.terms(args)
+		m.cloning = false
+	}
 	if m.step(16); m.err != nil || m.steps < 0 && m.stop() {
 		m.err = fmt.Errorf("%s: %w", b.name, m.err)
 		return nil, false

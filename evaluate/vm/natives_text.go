@@ -49,7 +49,9 @@ func changedBy(f func(s, by string) string) native {
 		if !texts(a...) {
 			return nil, false
 		}
-		m.step((len(a[0].s) + len(a[1].s)) >> longText)
+		if !m.afford(times(len(a[0].s), len(a[1].s)) >> longText) { // each character with each of the set
+			return nil, true
+		}
 		s := f(a[0].s, a[1].s)
 		if len(s) == len(a[0].s) {
 			return a[0], true
@@ -196,6 +198,9 @@ func regexMatch(m *Machine, a []*Value) (*Value, bool) {
 	}
 	e := m.expressions[a[0].s]
 	if e == nil {
+		if !m.parsable(a[0].s) {
+			return nil, true
+		}
 		size := programSize(a[0].s)
 		if !m.room(size * programBytes) {
 			return nil, true
