@@ -163,8 +163,8 @@ func (m *Machine) idle() {
 	m.ctx, m.err, m.steps, m.budget, m.bytes = context.Background(), nil, 1<<40, 0, 1<<30
 }
 
-// slice of steps after which the machine looks whether it was cancelled: a few milliseconds.
-const slice = 1 << 18
+// slice of steps after which the machine looks whether it was cancelled: about a millisecond.
+const slice = 1 << 14
 
 // stop is called when the steps at hand are used up: it takes more from the
 // budget, or says with which error the call ends.
