@@ -15,6 +15,7 @@ const (
 	// What one document needed beyond this is given back after it.
 	keepBlocks     = 4096
 	keepComposites = 1 << 16
+	keepMembers    = 1 << 8
 )
 
 func (a *arena) reset() {
@@ -51,7 +52,11 @@ func (m *Machine) composite() *composite {
 	c := a.composites[a.used]
 	a.used++
 	m.charge(88)
-	*c = composite{keys: c.keys[:0], vals: c.vals[:0]}
+	if cap(c.keys) > keepMembers || cap(c.vals) > keepMembers {
+		*c = composite{}
+	} else {
+		*c = composite{keys: c.keys[:0], vals: c.vals[:0]}
+	}
 	return c
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -84,7 +85,7 @@ func (c *compiler) builtin(name string, args []operand, target int) statement {
 		c.fail("the plan calls %s, which OPA's evaluator does not have", name)
 		return nil
 	}
-	b := &builtin{name: name, call: opa, relation: decl.Relation, void: decl.Decl.Result() == nil, bound: bounds[name]}
+	b := &builtin{name: name, call: opa, relation: decl.Relation, void: decl.Decl.Result() == nil, bound: bounds[name], keeps: keeps(name), offline: !decl.Nondeterministic}
 	return func(m *Machine, f []*Value) int {
 		var room [4]*Value
 		values := room[:0]
@@ -113,30 +114,39 @@ func (c *compiler) builtin(name string, args []operand, target int) statement {
 	}
 }
 
+// keeps tells which builtins of OPA's remember texts: expressions, globs and time zones.
+func keeps(name string) bool {
+	return strings.HasPrefix(name, "re") || strings.HasPrefix(name, "glob.") || strings.HasPrefix(name, "time.")
+}
+
 // builtin is one of OPA's own.
 type builtin struct {
 	name     string
 	call     topdown.BuiltinFunc
 	relation bool // it has any number of answers, which plans take as an array
 	void     bool // it has no answer
-	bound    func(args []*Value) error
+	offline  bool // it is deterministic; but a schema could name others, to be fetched
+	keeps    bool // it keeps texts for longer than the document they may be of
+	bound    bound
 }
 
 // ask converts the arguments, calls, and converts the answer. ok is false if it is undefined.
 func (b *builtin) ask(m *Machine, args []*Value) (v *Value, ok bool) {
 	if b.bound != nil {
-		if err := b.bound(args); err != nil {
-			m.fail(fmt.Errorf("%s: %w", b.name, err))
-			return nil, false
-		}
+		b.bound(m, args)
 	}
-	terms := m.terms(args)
-	m.step(16)
-	if m.err != nil {
+	var terms []*ast.Term
+	if m.err == nil {
+		m.cloning = b.keeps
+		terms = m.terms(args)
+		m.cloning = false
+	}
+	if m.step(16); m.err != nil || m.steps < 0 && m.stop() {
+		m.err = fmt.Errorf("%s: %w", b.name, m.err)
 		return nil, false
 	}
 	var answers []*ast.Term
-	err := b.call(m.builtinContext(), terms, func(t *ast.Term) error { answers = append(answers, t); return nil })
+	err := b.call(m.builtinContext(b.offline), terms, func(t *ast.Term) error { answers = append(answers, t); return nil })
 	if err != nil {
 		if m.policy.strict || errors.As(err, new(topdown.Halt)) {
 			m.fail(err)
@@ -159,38 +169,62 @@ func (b *builtin) ask(m *Machine, args []*Value) (v *Value, ok bool) {
 // take converts an answer of OPA's and counts its bytes.
 func (m *Machine) take(v ast.Value) *Value {
 	out := FromOPA(v)
-	m.charge(weight(out))
+	m.weigh(out)
 	return out
 }
 
-// weight is about how many bytes a value takes.
-func weight(v *Value) int {
-	n := 40 + len(v.s)
+// weigh counts what a value made elsewhere takes.
+func (m *Machine) weigh(v *Value) {
+	m.charge(40 + len(v.s))
+	m.step(1 + len(v.s)>>longText)
+	if v.kind == kNumber {
+		ok, wild := sound(v.s)
+		if !ok {
+			m.fail(errNumber)
+		}
+		m.wild = m.wild || wild
+	}
 	if v.c != nil {
 		for _, list := range [][]*Value{v.c.keys, v.c.vals} {
+			m.charge(len(list) * 8)
 			for _, e := range list {
-				n += 8 + weight(e)
+				m.weigh(e)
 			}
 		}
 	}
-	return n
 }
 
 // builtinContext is what OPA's builtins want to be given. One serves a machine;
 // what builtins keep in it is dropped with each document.
-func (m *Machine) builtinContext() topdown.BuiltinContext {
+func (m *Machine) builtinContext(offline bool) topdown.BuiltinContext {
 	if m.builtins == nil {
 		m.builtins = &topdown.BuiltinContext{
-			Seed: rand.Reader, Time: ast.NumberTerm(json.Number("0")), Capabilities: ast.CapabilitiesForThisVersion(),
+			Seed: rand.Reader, Capabilities: ast.CapabilitiesForThisVersion(),
 			Location: ast.NewLocation(nil, "", 0, 0), Cancel: topdown.NewCancel(),
 		}
 	}
+	if m.builtins.Cache == nil {
+		m.builtins.Cache, m.builtins.NDBuiltinCache = builtins.Cache{}, builtins.NDBCache{}
+		m.builtins.Time = ast.NumberTerm(json.Number(strconv.FormatInt(m.Time.UnixNano(), 10)))
+	}
 	b := *m.builtins
-	b.Context, b.Cache, b.NDBuiltinCache = m.ctx, builtins.Cache{}, builtins.NDBCache{}
-	if m.ctx != context.Background() && m.ctx.Done() != nil {
+	b.Context = m.ctx
+	if offline {
+		caps := *b.Capabilities
+		caps.AllowNet = []string{} // no host
+		b.Capabilities = &caps
+	}
+	if m.ctx.Done() != nil {
 		b.Cancel = cancelOf{m.ctx}
 	}
 	return b
+}
+
+// forget drops what builtins kept for the document before.
+func (m *Machine) forget() {
+	if m.builtins != nil {
+		m.builtins.Cache, m.builtins.NDBuiltinCache = nil, nil
+	}
 }
 
 // cancelOf ends OPA's long builtins when a context ends.

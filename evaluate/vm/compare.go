@@ -5,27 +5,37 @@ import "hash/maphash"
 // seed is one for all machines: they share the indexes of constants.
 var seed = maphash.MakeSeed()
 
+// longText: one more step is counted for each 256 bytes of texts.
+const longText = 8
+
 // hash is the same for equal values, whatever they are made of.
 func (m *Machine) hash(v *Value) uint64 {
+	if m.steps < 0 && m.stop() {
+		return 0
+	}
 	switch v.kind {
 	case kString:
+		m.step(len(v.s) >> longText)
 		return maphash.String(seed, v.s)
 	case kNumber:
 		return hashNumber(v.s)
 	case kArray:
 		h := uint64(5)
+		m.step(m.length(v))
 		for _, e := range m.elements(v) {
 			h = h*31 + m.hash(e)
 		}
 		return h
 	case kSet:
 		h := uint64(7)
+		m.step(m.length(v))
 		for _, e := range v.c.keys {
 			h += m.hash(e)
 		}
 		return h
 	case kObject:
 		h := uint64(11)
+		m.step(m.length(v))
 		keys, vals := m.members(v)
 		for i := range keys {
 			h += m.hash(keys[i]) * (m.hash(vals[i]) | 1)
@@ -45,13 +55,25 @@ func (m *Machine) equal(a, b *Value) bool {
 	}
 	switch a.kind {
 	case kString:
+		if len(a.s) != len(b.s) {
+			return false
+		}
+		m.step(len(a.s) >> longText)
 		return a.s == b.s
 	case kNumber:
-		return a.s == b.s || compareNumbers(a.s, b.s) == 0
+		return m.compareNumbers(a.s, b.s) == 0
 	case kArray, kObject, kSet:
 		n := m.length(a)
-		m.step(n)
-		return n == m.length(b) && m.equalMembers(a, b)
+		if m.step(n); m.steps < 0 && m.stop() {
+			return false
+		}
+		if n != m.length(b) {
+			return false
+		}
+		if m.wild && a.kind != kArray {
+			return m.compare(a, b) == 0
+		}
+		return m.equalMembers(a, b)
 	case kEstate:
 		m.fail(errUnbound)
 		return false
@@ -95,9 +117,10 @@ func (m *Machine) compare(a, b *Value) int {
 	}
 	switch a.kind {
 	case kString:
+		m.step(min(len(a.s), len(b.s)) >> longText)
 		return order(a.s, b.s)
 	case kNumber:
-		return compareNumbers(a.s, b.s)
+		return m.compareNumbers(a.s, b.s)
 	case kArray:
 		return m.compareLists(m.elements(a), m.elements(b))
 	case kSet:
@@ -111,7 +134,9 @@ func (m *Machine) compare(a, b *Value) int {
 }
 
 func (m *Machine) compareLists(a, b []*Value) int {
-	m.step(min(len(a), len(b)))
+	if m.step(min(len(a), len(b))); m.steps < 0 && m.stop() {
+		return 0
+	}
 	for i := range min(len(a), len(b)) {
 		if c := m.compare(a[i], b[i]); c != 0 {
 			return c
@@ -123,7 +148,9 @@ func (m *Machine) compareLists(a, b []*Value) int {
 func (m *Machine) compareObjects(a, b *Value) int {
 	ak, av := m.members(a)
 	bk, bv := m.members(b)
-	m.step(min(len(ak), len(bk)))
+	if m.step(min(len(ak), len(bk))); m.steps < 0 && m.stop() {
+		return 0
+	}
 	for i := range min(len(ak), len(bk)) {
 		if c := m.compare(ak[i], bk[i]); c != 0 {
 			return c

@@ -17,6 +17,7 @@ type Policy struct {
 	slots     int // of functions without arguments, each remembered in a slot
 	strings   []string
 	strict    bool
+	wild      bool // there are numbers for which a float64 is too small
 }
 
 // Rule is a planned rule without arguments.
@@ -98,7 +99,8 @@ func freeze(v *Value) {
 			freeze(e)
 		}
 	}
-	m := &Machine{bytes: 1 << 40}
+	m := &Machine{}
+	m.idle()
 	if v.kind != kArray {
 		m.sort(v.c)
 	}

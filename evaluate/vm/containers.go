@@ -1,6 +1,9 @@
 package vm
 
-import "sort"
+import (
+	"slices"
+	"sort"
+)
 
 // indexFrom is the number of members from which a look-up by key uses an index.
 const indexFrom = 8
@@ -75,8 +78,12 @@ func (m *Machine) sort(c *composite) {
 	if c.sorted {
 		return
 	}
+	m.step(len(c.keys))
 	if by := (byKey{m, c}); !sort.IsSorted(by) {
 		m.charge(len(c.keys) * 16)
+		if len(c.vals) == 0 { // a scan of the set may be under way
+			c.keys = slices.Clone(c.keys)
+		}
 		sort.Sort(by)
 		c.index = nil
 	}
@@ -163,7 +170,7 @@ func (m *Machine) onTape(v *Value, s string) *Value {
 func (m *Machine) find(c *composite, key *Value) int {
 	if len(c.keys) <= indexFrom {
 		for i, k := range c.keys {
-			if m.equal(k, key) {
+			if m.equal(k, key) && (!m.wild || m.hash(k) == m.hash(key)) {
 				return i
 			}
 		}

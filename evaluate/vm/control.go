@@ -158,10 +158,11 @@ func (c *compiler) with(s *ir.WithStmt) statement {
 	}
 	return func(m *Machine, f []*Value) int {
 		v := value.get(f)
-		if v == nil {
+		if v == nil && len(path) > 0 {
 			return undefined
-		}
+		} // without a path it is how plans give back an input that there was not
 		before, document, call := f[local], m.document, m.call
+		m.step(len(m.memo) >> 2)
 		remembered := append([]memo(nil), m.memo...)
 		m.next(&m.document)
 		m.next(&m.call)

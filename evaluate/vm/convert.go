@@ -2,12 +2,21 @@ package vm
 
 import (
 	"encoding/json"
+	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// ToOPA converts a value to OPA's form.
+// ToOPA converts a value of a call that has ended to OPA's form.
 func (m *Machine) ToOPA(v *Value) *ast.Term {
+	m.idle()
+	return m.toOPA(v)
+}
+
+func (m *Machine) toOPA(v *Value) *ast.Term {
+	if m.steps < 0 && m.stop() {
+		return ast.NullTerm()
+	}
 	switch v.kind {
 	case kNull:
 		return ast.NullTerm()
@@ -16,8 +25,13 @@ func (m *Machine) ToOPA(v *Value) *ast.Term {
 	case kTrue:
 		return ast.InternedTerm(true)
 	case kNumber:
+		m.step(cost(v.s))
 		return ast.NumberTerm(json.Number(v.s))
 	case kString:
+		m.step(len(v.s) >> 4)
+		if m.cloning {
+			return ast.StringTerm(strings.Clone(v.s))
+		}
 		return ast.StringTerm(v.s)
 	case kArray:
 		return ast.ArrayTerm(m.terms(m.elements(v))...)
@@ -29,18 +43,20 @@ func (m *Machine) ToOPA(v *Value) *ast.Term {
 	}
 	keys, vals := m.members(v)
 	m.charge(len(keys) * 64)
+	m.step(len(keys))
 	pairs := make([][2]*ast.Term, len(keys))
 	for i := range keys {
-		pairs[i] = [2]*ast.Term{m.ToOPA(keys[i]), m.ToOPA(vals[i])}
+		pairs[i] = [2]*ast.Term{m.toOPA(keys[i]), m.toOPA(vals[i])}
 	}
 	return ast.ObjectTerm(pairs...)
 }
 
 func (m *Machine) terms(list []*Value) []*ast.Term {
 	m.charge(len(list) * 64)
+	m.step(len(list))
 	out := make([]*ast.Term, len(list))
 	for i, e := range list {
-		out[i] = m.ToOPA(e)
+		out[i] = m.toOPA(e)
 	}
 	return out
 }

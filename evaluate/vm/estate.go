@@ -65,6 +65,7 @@ var (
 func (m *Machine) parseValue(raw []byte) (*Value, error) {
 	var d tape
 	v, err := d.parse(raw)
+	m.wild = m.wild || d.wild
 	if err != nil {
 		return nil, err
 	}

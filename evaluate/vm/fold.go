@@ -14,7 +14,8 @@ func (c *compiler) fold(list []ir.Stmt) (v *Value, target ir.Local, n int) {
 	if !isMake(list[0]) {
 		return nil, 0, 0
 	}
-	b := &folding{c: c, m: &Machine{bytes: 1 << 40, steps: 1 << 40}, made: map[ir.Local]*Value{}}
+	b := &folding{c: c, m: &Machine{wild: c.policy.wild}, made: map[ir.Local]*Value{}}
+	b.m.idle()
 	for n < len(list) && b.take(list[n]) {
 		n++
 	}

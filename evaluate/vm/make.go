@@ -47,7 +47,13 @@ func (c *compiler) make(s ir.Stmt) statement {
 func integerConstant(i int64) *Value { return &Value{kind: kNumber, s: strconv.FormatInt(i, 10)} }
 
 func (c *compiler) numberConstant(s *ir.MakeNumberRefStmt) *Value {
-	return &Value{kind: kNumber, s: c.strings[s.Index].s}
+	literal := c.strings[s.Index].s
+	ok, wild := sound(literal)
+	if !ok {
+		c.fail("the plan has a number that is out of range, %.50s", literal)
+	}
+	c.policy.wild = c.policy.wild || wild
+	return &Value{kind: kNumber, s: literal}
 }
 
 func makeEmpty(target int, k kind) statement {

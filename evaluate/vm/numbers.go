@@ -1,11 +1,55 @@
 package vm
 
 import (
+	"errors"
+	"hash/maphash"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 )
+
+// errNumber ends what would reckon with a number that is too large to: OPA reads
+// none of such an exponent either, and is slow where there are very many digits.
+var errNumber = errors.New("a number that is out of range, or of more than 30000 digits")
+
+const maxDigits = 30000 // about what OPA takes as an exponent
+
+// sound tells whether a number can be reckoned with. wild is true of those for
+// which a float64 is too small: OPA's sets and objects may hold two that are equal,
+// if they are written differently.
+func sound(s string) (ok, wild bool) {
+	if len(s) < 300 && strings.IndexByte(s, 'e') < 0 && strings.IndexByte(s, 'E') < 0 {
+		return true, false
+	}
+	if _, err := ast.NumberChecked(s); err != nil || len(s) > maxDigits {
+		return false, false
+	}
+	_, err := strconv.ParseFloat(s, 64)
+	return true, err != nil
+}
+
+// cost is about how many steps it takes to compare a number, or to reckon with
+// it: nothing for those that are short.
+func cost(s string) int {
+	if len(s) < 20 && !strings.ContainsAny(s, "eE") {
+		return 0
+	}
+	n := min(len(s)+exponent(s), 1<<20)
+	return n * n >> 12
+}
+
+// isJSON tells whether a number is written as JSON has it. Some of OPA's builtins
+// make numbers of strings, 007 and 0x1p-2 among them.
+func isJSON(s string) bool {
+	if s == "" {
+		return false
+	}
+	d := tape{raw: []byte(s)}
+	n, err := d.number()
+	return err == nil && len(n) == len(s)
+}
 
 // plainInt reads a literal of up to 18 digits and nothing but digits after its sign.
 func plainInt(s string) (int64, bool) {
@@ -31,7 +75,7 @@ func plainInt(s string) (int64, bool) {
 }
 
 // compareNumbers orders by value, whatever the form: 1 is 1.0.
-func compareNumbers(a, b string) int {
+func (m *Machine) compareNumbers(a, b string) int {
 	if a == b {
 		return 0
 	}
@@ -40,7 +84,8 @@ func compareNumbers(a, b string) int {
 			return order(x, y)
 		}
 	}
-	return ast.Compare(ast.Number(a), ast.Number(b))
+	m.step(cost(a) + cost(b))
+	return ast.NumberCompare(ast.Number(a), ast.Number(b))
 }
 
 func order[T int | int32 | int64 | kind | string](a, b T) int {
@@ -53,21 +98,23 @@ func order[T int | int32 | int64 | kind | string](a, b T) int {
 	return 0
 }
 
-// hashNumber is the same for all forms of one number. Those that a float64
-// cannot tell apart share one.
+// hashNumber is the same for all forms of one number: its float64's, which the
+// few that OPA takes for equal without their being so share too. Those for which a
+// float64 is too small are hashed as they are written, as by OPA.
 func hashNumber(s string) uint64 {
-	i, ok := plainInt(s)
-	if !ok {
-		f, err := strconv.ParseFloat(s, 64)
-		if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
-			return 3
+	var f float64
+	if i, ok := plainInt(s); ok {
+		f = float64(i)
+	} else {
+		var err error
+		if f, err = strconv.ParseFloat(s, 64); err != nil {
+			return maphash.String(seed, s)
 		}
-		i = int64(f)
 	}
-	if i > 1<<53 || i < -1<<53 {
-		return 3
+	if f == 0 {
+		f = 0 // not -0
 	}
-	return uint64(i)*0x9e3779b97f4a7c15 + 5
+	return (math.Float64bits(f) ^ math.Float64bits(f)>>32) * 0x9e3779b97f4a7c15
 }
 
 // integer is a number as an index.

@@ -6,12 +6,13 @@ import "unicode/utf8"
 // in order, sets as sorted arrays, numbers as their literal, no HTML escapes. It
 // is for values of a call that has ended; one that JSON does not have is an error.
 func (m *Machine) AppendJSON(b []byte, v *Value) ([]byte, error) {
-	m.err, m.steps, m.bytes = nil, 0, 1<<40
+	m.idle()
 	b = m.appendValue(b, v)
-	return b, m.err
+	return b, m.end()
 }
 
 func (m *Machine) appendValue(b []byte, v *Value) []byte {
+	m.charge(len(v.s) + 2)
 	switch v.kind {
 	case kNull:
 		return append(b, "null"...)
@@ -20,6 +21,9 @@ func (m *Machine) appendValue(b []byte, v *Value) []byte {
 	case kTrue:
 		return append(b, "true"...)
 	case kNumber:
+		if !isJSON(v.s) {
+			m.fail(errNotJSON)
+		}
 		return append(b, v.s...)
 	case kString:
 		return appendString(b, v.s)
@@ -40,7 +44,9 @@ func (m *Machine) appendList(b []byte, list []*Value) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = m.appendValue(b, e)
+		if b = m.appendValue(b, e); m.err != nil {
+			return b
+		}
 	}
 	return append(b, ']')
 }
@@ -58,7 +64,9 @@ func (m *Machine) appendObject(b []byte, v *Value) []byte {
 		}
 		b = appendString(b, k.s)
 		b = append(b, ':')
-		b = m.appendValue(b, vals[i])
+		if b = m.appendValue(b, vals[i]); m.err != nil {
+			return b
+		}
 	}
 	return append(b, '}')
 }

@@ -13,6 +13,8 @@ import (
 const (
 	maxDepth = 10000
 	maxNodes = 8 << 20
+	// What one document needed beyond this is given back after it.
+	keepNodes = 1 << 20
 )
 
 var (
@@ -23,17 +25,22 @@ var (
 
 // tape is one parsed document: its values in the order of the text, containers
 // before what they hold, keys before their values. It accepts what encoding/json
-// accepts and gives the same values; of a key that comes twice the last counts.
+// accepts, but for numbers out of range, and gives the same values; of a key that
+// comes twice the last counts.
 // Strings without escapes and numbers alias raw.
 type tape struct {
 	nodes []Value
 	raw   []byte
 	pos   int
+	wild  bool // there are numbers for which a float64 is too small
 }
 
 // parse reads exactly one JSON value.
 func (d *tape) parse(raw []byte) (*Value, error) {
-	d.nodes, d.raw, d.pos = d.nodes[:0], raw, 0
+	if cap(d.nodes) > keepNodes {
+		d.nodes = nil
+	}
+	d.nodes, d.raw, d.pos, d.wild = d.nodes[:0], raw, 0, false
 	d.space()
 	if err := d.value(0); err != nil {
 		return nil, err
@@ -317,7 +324,9 @@ func (d *tape) number() (string, error) {
 			return "", errSyntax
 		}
 	}
+	plain := i-d.pos < 300
 	if i < len(raw) && (raw[i] == 'e' || raw[i] == 'E') {
+		plain = false
 		if i++; i < len(raw) && (raw[i] == '+' || raw[i] == '-') {
 			i++
 		}
@@ -326,6 +335,13 @@ func (d *tape) number() (string, error) {
 		}
 	}
 	s := unsafe.String(unsafe.SliceData(raw[d.pos:]), i-d.pos)
+	if !plain {
+		ok, wild := sound(s)
+		if !ok {
+			return "", errNumber
+		}
+		d.wild = d.wild || wild
+	}
 	d.pos = i
 	return s, nil
 }

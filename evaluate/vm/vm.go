@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/ir"
@@ -36,7 +37,7 @@ var (
 
 var (
 	errUnbound  = errors.New("data.estate is read other than by source, kind and key")
-	errNotJSON  = errors.New("an object has a key that is not a string")
+	errNotJSON  = errors.New("an object has a key that is not a string, or a number is written as JSON has none")
 	errConflict = errors.New("a rule has two values")
 )
 
@@ -46,7 +47,8 @@ type Estate func(m *Machine, source, kind, key string) (*Value, error)
 // Machine runs one policy on one document after another. It is for one
 // goroutine; what it returns is valid until its next Parse.
 type Machine struct {
-	Estate Estate // required if the policy has an estate
+	Estate Estate    // required if the policy has an estate
+	Time   time.Time // the moment by which tokens are judged (io.jwt.decode_verify)
 
 	policy *Policy
 	doc    tape
@@ -55,10 +57,12 @@ type Machine struct {
 	stack  []*Value
 	top    int
 
+	wild bool // there may be numbers for which a float64 is too small
+
 	memos          map[*Policy][]memo
 	memo           []memo // of the policy in use
-	document, call uint32 // generations of what is remembered for the document and for this call
-	generations    uint32 // handed out so far
+	document, call uint64 // generations of what is remembered for the document and for this call
+	generations    uint64 // handed out so far
 
 	ctx         context.Context // of the call under way
 	cancel      topdown.Cancel
@@ -70,11 +74,12 @@ type Machine struct {
 	results     []*Value
 	builtins    *topdown.BuiltinContext
 	expressions regexps
+	cloning     bool // texts are copied when they are converted
 }
 
 // memo is what a rule without arguments came to in one generation.
 type memo struct {
-	generation uint32
+	generation uint64
 	value      *Value
 }
 
@@ -94,7 +99,9 @@ func NewData(base ast.Object, estate bool) *Data {
 
 // NewMachine makes one that is to Use a policy.
 func NewMachine(d *Data) *Machine {
-	return &Machine{memos: map[*Policy][]memo{}, stack: make([]*Value, 256), data: d.root}
+	m := &Machine{memos: map[*Policy][]memo{}, stack: make([]*Value, 256), data: d.root}
+	m.idle()
+	return m
 }
 
 // Use makes the machine run a policy, over the base document that it has.
@@ -107,19 +114,23 @@ func (m *Machine) Use(p *Policy) {
 		m.memos[p] = make([]memo, p.slots)
 	}
 	m.memo = m.memos[p]
+	m.wild = m.wild || p.wild
 }
 
 // Parse reads the document that the next calls are about. The line must not
 // change while they run.
 func (m *Machine) Parse(line []byte) (*Value, error) {
 	m.arena.reset()
+	m.forget()
 	m.top = 0
 	m.next(&m.document)
-	return m.doc.parse(line)
+	root, err := m.doc.parse(line)
+	m.wild = m.wild || m.doc.wild
+	return root, err
 }
 
 // next begins a generation: nothing remembered in an earlier one counts.
-func (m *Machine) next(generation *uint32) {
+func (m *Machine) next(generation *uint64) {
 	m.generations++
 	*generation = m.generations
 }
@@ -131,8 +142,8 @@ func (m *Machine) next(generation *uint32) {
 func (m *Machine) Call(ctx context.Context, r *Rule, input *Value, l Limits) (*Value, error) {
 	m.begin(ctx, l)
 	v := m.invoke((*function)(r), input, m.data, nil, nil)
-	if m.err != nil {
-		return nil, m.err
+	if err := m.end(); err != nil {
+		return nil, err
 	}
 	return v, nil
 }
@@ -143,8 +154,20 @@ func (m *Machine) begin(ctx context.Context, l Limits) {
 	m.next(&m.call)
 }
 
-// slice of steps after which the machine looks whether it was cancelled: a few milliseconds.
-const slice = 1 << 18
+// end ends a call, and tells how.
+func (m *Machine) end() error {
+	err := m.err
+	m.idle()
+	return err
+}
+
+// idle is between two calls, when values are read and rendered.
+func (m *Machine) idle() {
+	m.ctx, m.err, m.steps, m.budget, m.bytes = context.Background(), nil, 1<<40, 0, 1<<30
+}
+
+// slice of steps after which the machine looks whether it was cancelled: about a millisecond.
+const slice = 1 << 14
 
 // stop is called when the steps at hand are used up: it takes more from the
 // budget, or says with which error the call ends.
@@ -233,13 +256,14 @@ func (m *Machine) Query(ctx context.Context, plan string, input ast.Value, l Lim
 		return nil, fmt.Errorf("no plan %q", plan)
 	}
 	m.arena.reset()
+	m.forget()
 	m.next(&m.document)
 	m.begin(ctx, l)
 	m.results = nil
 	var in *Value
 	if input != nil {
-		in = FromOPA(input)
+		in = m.take(input)
 	}
 	m.invoke(f, in, m.data, nil, nil)
-	return m.results, m.err
+	return m.results, m.end()
 }
