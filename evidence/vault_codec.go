@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -18,31 +19,35 @@ const crcSize = crc32.Size
 // maxStored bounds one block, compressed or not: a line may be as long as audit.MaxLine.
 const maxStored = audit.MaxLine + audit.MaxLine/4
 
-// maxDelta bounds a block that is stored as what differs from an earlier
-// version. Both versions must be within the window.
-const maxDelta, deltaWindow = 1 << 20, 2 << 20
+// maxDelta bounds a block that is stored as what differs from an earlier version.
+const maxDelta = 1 << 20
 
 // dictionary is the number under which a frame names the version that it is based on.
 const dictionary = 1
 
 // codec compresses and decompresses blocks for one goroutine at a time.
 type codec struct {
-	whole, delta *zstd.Encoder
-	dec          *zstd.Decoder
-	raw          []byte    // of a place
-	versions     [2][]byte // on the way to a later one
+	whole, delta         *zstd.Encoder
+	dec                  *zstd.Decoder
+	raw                  []byte    // of a place
+	versions             [2][]byte // on the way to a later one
+	base                 []byte    // of what is being packed
+	steps, added, passed []byte
+	frame                bytes.Buffer
 }
 
 func newCodec() (*codec, error) {
-	options := []zstd.EOption{
-		zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false),
-		zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(deltaWindow),
+	options := func(level zstd.EncoderLevel, window int) []zstd.EOption {
+		return []zstd.EOption{
+			zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false),
+			zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(window),
+		}
 	}
-	whole, err := zstd.NewWriter(nil, options...)
+	whole, err := zstd.NewWriter(nil, options(zstd.SpeedDefault, 1<<20)...)
 	if err != nil {
 		return nil, err
 	}
-	delta, err := zstd.NewWriter(nil, options...)
+	delta, err := zstd.NewWriter(nil, options(zstd.SpeedFastest, 2*maxDelta)...) // both versions are within the window
 	if err != nil {
 		return nil, err
 	}
@@ -53,33 +58,60 @@ func newCodec() (*codec, error) {
 	return &codec{whole: whole, delta: delta, dec: dec}, nil
 }
 
-// pack appends content, as what differs from base if there is one.
-func (c *codec) pack(content, base, buf []byte) ([]byte, error) {
+// pack appends content.
+func (c *codec) pack(content, buf []byte) []byte {
 	from := len(buf)
+	buf = c.whole.EncodeAll(content, append(buf, make([]byte, crcSize)...))
+	binary.LittleEndian.PutUint32(buf[from:], crc(buf[from+crcSize:]))
+	return buf
+}
+
+// packDelta appends what differs in content from base.
+func (c *codec) packDelta(content, base, buf []byte) ([]byte, error) {
+	from := len(buf)
+	c.steps, c.added, c.passed = differ(base, content, c.steps[:0], c.added[:0], c.passed[:0])
 	buf = append(buf, make([]byte, crcSize)...)
-	if base == nil {
-		buf = c.whole.EncodeAll(content, buf)
-	} else {
-		if err := c.delta.ResetWithOptions(nil, zstd.WithEncoderDictRaw(dictionary, base)); err != nil {
-			return nil, err
-		}
-		buf = c.delta.EncodeAll(content, buf)
+	buf = append(binary.AppendUvarint(buf, uint64(len(c.steps))), c.steps...)
+	c.frame.Reset()
+	err := c.delta.ResetWithOptions(&c.frame, zstd.WithEncoderDictRaw(dictionary, c.passed))
+	if err != nil {
+		return nil, err
 	}
+	_, err = c.delta.Write(c.added)
+	if err := errors.Join(err, c.delta.Close()); err != nil {
+		return nil, err
+	}
+	buf = append(buf, c.frame.Bytes()...)
 	binary.LittleEndian.PutUint32(buf[from:], crc(buf[from+crcSize:]))
 	return buf, nil
 }
 
-// unpack appends what a place holds, base being the version that it is based on.
+// unpack appends what the raw bytes of a place hold, base being the version
+// that it is based on.
 func (c *codec) unpack(raw, base, buf []byte) ([]byte, error) {
 	if err := soundPlace(raw); err != nil {
 		return nil, err
 	}
-	if base != nil {
-		if err := c.dec.ResetWithOptions(nil, zstd.WithDecoderDictRaw(dictionary, base)); err != nil {
-			return nil, err
-		}
+	raw = raw[crcSize:]
+	if base == nil {
+		return c.dec.DecodeAll(raw, buf)
 	}
-	return c.dec.DecodeAll(raw[crcSize:], buf)
+	length, size := binary.Uvarint(raw)
+	if size <= 0 || length > uint64(len(raw)-size) {
+		return nil, errPatch
+	}
+	steps, frame := raw[size:size+int(length)], raw[size+int(length):]
+	var err error
+	if c.passed, err = passedOver(steps, base, c.passed[:0]); err != nil {
+		return nil, err
+	}
+	if err = c.dec.ResetWithOptions(nil, zstd.WithDecoderDictRaw(dictionary, c.passed)); err != nil {
+		return nil, err
+	}
+	if c.added, err = c.dec.DecodeAll(frame, c.added[:0]); err != nil {
+		return nil, err
+	}
+	return apply(steps, base, c.added, buf)
 }
 
 var errRotten = errors.New("its bytes are not what was written")

@@ -147,8 +147,8 @@ func (w *lineWriter) pack(ctx context.Context, c *codec, p *piece) error {
 		return err
 	}
 	p.version, p.places = 0, nil
-	p.packed, err = c.pack(p.content, nil, (*buf)[:0])
-	return err
+	p.packed = c.pack(p.content, (*buf)[:0])
+	return nil
 }
 
 // delta makes what differs from an earlier version, nothing if that is not clearly less than the whole.
@@ -161,14 +161,15 @@ func (w *lineWriter) delta(ctx context.Context, c *codec, p *piece, buf []byte) 
 	if old.version+1 >= maxVersions || steps < 1 {
 		return nil, nil
 	}
-	base, err := w.vault.assemble(ctx, &w.files, c, old.places[:steps], nil)
+	base, err := w.vault.assemble(ctx, &w.files, c, old.places[:steps], c.base[:0])
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case err != nil || len(base) > maxDelta || len(base) == 0: // what cannot be read is stored anew
 		return nil, nil
 	}
-	packed, err := c.pack(p.content, base, buf)
+	c.base = base
+	packed, err := c.packDelta(p.content, base, buf)
 	if err != nil || int64(len(packed)) > old.places[0].length/2 {
 		return nil, err
 	}
