@@ -43,7 +43,7 @@ func newCodec() (*codec, error) {
 			zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(window),
 		}
 	}
-	whole, err := zstd.NewWriter(nil, options(zstd.SpeedDefault, 1<<20)...)
+	whole, err := zstd.NewWriter(nil, options(zstd.SpeedFastest, 1<<20)...)
 	if err != nil {
 		return nil, err
 	}
