@@ -44,7 +44,9 @@ func (v *Vault) Put(_ context.Context, r io.Reader) (string, error) {
 }
 
 // PutLines implements audit.Vault.
-func (v *Vault) PutLines(ctx context.Context, r io.Reader, _ string) (string, error) { return v.Put(ctx, r) }
+func (v *Vault) PutLines(ctx context.Context, r io.Reader, _ string) (string, error) {
+	return v.Put(ctx, r)
+}
 
 // Open implements audit.Vault.
 func (v *Vault) Open(_ context.Context, digest string) (io.ReadCloser, error) {
