@@ -112,6 +112,7 @@ type Collector interface {
 }
 
 // SnapshotWriter takes resources in any order, from any number of goroutines.
+// One that looks at more than what names them asks for Resource.Values.
 type SnapshotWriter interface {
 	Write(Resource) error
 }

@@ -7,3 +7,35 @@ func (v *Vault) BreakDisk(w func(io.Writer) io.Writer) { v.wrap = w }
 
 // Dir is the vault's folder.
 func (v *Vault) Dir() string { return v.dir }
+
+// Directory is that of an object of lines, as it is encoded.
+func (v *Vault) Directory(digest string) ([]byte, error) {
+	d, err := v.directory(digest)
+	if err != nil {
+		return nil, err
+	}
+	return d.encode(), nil
+}
+
+// RecodeDirectory decodes a directory and encodes it again.
+func RecodeDirectory(b []byte) ([]byte, error) {
+	d, err := decodeDirectory(b)
+	if err != nil {
+		return nil, err
+	}
+	return d.encode(), nil
+}
+
+// Patched packs one version of a block as what differs from another, and unpacks it.
+func Patched(from, to []byte) ([]byte, error) {
+	c, err := newCodec()
+	if err != nil {
+		return nil, err
+	}
+	from = append([]byte{}, from...)
+	raw, err := c.packDelta(to, from, nil)
+	if err != nil {
+		return nil, err
+	}
+	return c.unpack(raw, from, nil)
+}

@@ -207,6 +207,7 @@ func VaultSuite(t *testing.T, v audit.Vault) {
 			t.Error("half an object was stored")
 		}
 	})
+	linesSuite(t, v)
 }
 
 var errBroken = errors.New("broken")
