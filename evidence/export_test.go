@@ -26,16 +26,18 @@ func RecodeDirectory(b []byte) ([]byte, error) {
 	return d.encode(), nil
 }
 
-// Patched packs one version of a block as what differs from another, and unpacks it.
-func Patched(from, to []byte) ([]byte, error) {
+// Patcher packs one version of a block as what differs from another, and unpacks it.
+func Patcher() (func(from, to []byte) ([]byte, error), error) {
 	c, err := newCodec()
 	if err != nil {
 		return nil, err
 	}
-	from = append([]byte{}, from...)
-	raw, err := c.packDelta(to, from, nil)
-	if err != nil {
-		return nil, err
-	}
-	return c.unpack(raw, from, nil)
+	return func(from, to []byte) ([]byte, error) {
+		from = append([]byte{}, from...)
+		raw, err := c.packDelta(to, from, nil)
+		if err != nil {
+			return nil, err
+		}
+		return c.unpack(raw, from, nil)
+	}, nil
 }
