@@ -37,7 +37,7 @@ type Cutter struct {
 // lines have no id and no type.
 func NewCutter(r io.Reader) *Cutter {
 	sc := bufio.NewScanner(r)
-	sc.Buffer(make([]byte, 256<<10), MaxLine)
+	sc.Buffer(make([]byte, 256<<10), MaxLine+1)
 	sc.Split(wholeLines)
 	return &Cutter{sc: sc}
 }

@@ -98,7 +98,7 @@ func (v *Vault) write(ctx context.Context, f *os.File, r io.Reader) (string, err
 // bytes are not what the digest promises.
 func (v *Vault) Open(ctx context.Context, digest string) (io.ReadCloser, error) {
 	if !isDigest(digest) {
-		return nil, fmt.Errorf("vault: %q is no digest: 64 lower-case hex digits", clip(digest))
+		return nil, notDigest(digest)
 	}
 	switch d, err := v.directory(digest); {
 	case err == nil:
@@ -181,6 +181,10 @@ type onlyWriter struct{ io.Writer }
 
 func isDigest(s string) bool {
 	return len(s) == hex.EncodedLen(sha256.Size) && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+func notDigest(s string) error {
+	return fmt.Errorf("vault: %q is no digest: 64 lower-case hex digits", clip(s))
 }
 
 func clip(s string) string {

@@ -33,6 +33,9 @@ const linesExt, plainExt = ".lines", ".zst"
 
 // Blocks implements audit.BlockVault.
 func (v *Vault) Blocks(_ context.Context, digest string) ([]audit.Block, error) {
+	if !isDigest(digest) {
+		return nil, notDigest(digest)
+	}
 	d, err := v.directory(digest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("vault: object %s: not stored in blocks: %w", clip(digest), errors.ErrUnsupported)
@@ -58,7 +61,7 @@ func (v *Vault) Blocks(_ context.Context, digest string) ([]audit.Block, error) 
 // directory reads that of an object; fs.ErrNotExist says that it is not stored as lines.
 func (v *Vault) directory(digest string) (*directory, error) {
 	if !isDigest(digest) {
-		return nil, fmt.Errorf("%q is no digest: 64 lower-case hex digits", clip(digest))
+		return nil, notDigest(digest)
 	}
 	f, err := v.open(digest, linesExt)
 	if err != nil {
@@ -186,7 +189,7 @@ func (v *Vault) sound(files *openFiles, c *codec, places []place) bool {
 	return true
 }
 
-// broken names the object and what helps. What was removed cannot be damaged.
+// broken names the object and what helps.
 func (v *Vault) broken(digest string, err error) error {
 	return fmt.Errorf("vault %s: object %s is damaged (%w): restore it from a backup; the next audit stores anew what it still sees", v.dir, clip(digest), err)
 }

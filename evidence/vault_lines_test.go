@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
@@ -87,6 +88,35 @@ func TestNights(t *testing.T) {
 	}
 	if got := files(t, dir); len(got) != 80 {
 		t.Errorf("%d files, want one for each object", len(got))
+	}
+}
+
+// TestLinesAreDeterministic: the same nights give the same files, whatever the vault has stored before.
+func TestLinesAreDeterministic(t *testing.T) {
+	t.Parallel()
+	var first map[string]string
+	for i := range 3 {
+		v, dir := newVault(t)
+		if i > 0 { // other content passes through the same compressors
+			remove(t, v, putLines(t, v, newNights(100*i, 9).snapshot(), ""))
+		}
+		n, like := newNights(1500, 1), ""
+		got := map[string]string{}
+		for range 4 {
+			like = putLines(t, v, n.snapshot(), like)
+			b, err := os.ReadFile(linesFile(dir, like))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[like] = audit.Digest(b)
+			n.pass(20)
+		}
+		if first == nil {
+			first = got
+		}
+		if diff := cmp.Diff(got, first); diff != "" {
+			t.Errorf("the same nights were stored as other bytes:\n%s", diff)
+		}
 	}
 }
 
