@@ -60,6 +60,7 @@ const (
 type SpellQuery struct {
 	State    SpellState
 	Controls []string // those of a requirement, for example
+	Outcome  Outcome  // as it was last judged
 	Owner    string
 	Origin   string
 	Resource string    // a pattern for Matches

@@ -47,7 +47,7 @@ which needs no network and no credentials.`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	root.PersistentFlags().StringVar(&a.config, "config", "", "configuration file (default $CROSSCHECK_CONFIG, else ./"+defaultConfig+" if there is one, else the demo)")
-	root.AddCommand(a.auditCmd(), a.reauditCmd(), a.gateCmd(), a.decisionsCmd(), a.evidenceCmd(), a.controlsCmd(), a.configCmd(), a.versionCmd())
+	root.AddCommand(a.auditCmd(), a.reauditCmd(), a.gateCmd(), a.decisionsCmd(), a.violationsCmd(), a.evidenceCmd(), a.controlsCmd(), a.configCmd(), a.versionCmd())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())
 	})

@@ -65,6 +65,9 @@ func narrow(q audit.SpellQuery) (where []string, args []any, err error) {
 		}
 		and("control IN (?"+strings.Repeat(", ?", len(list)-1)+")", list...)
 	}
+	if q.Outcome != "" {
+		and("outcome = ?", q.Outcome)
+	}
 	if q.Owner != "" {
 		and("owner = ?", q.Owner)
 	}
