@@ -72,7 +72,7 @@ func TestViolations(t *testing.T) {
 						t.Fatal(err)
 					}
 					for _, s := range page.Spells {
-						got = append(got, strings.Join([]string{s.Control, s.Name, s.Opened.AsOf.AddDate(0, 0, -int(audittest.Moment.Day())).Format("2")}, " "))
+						got = append(got, strings.Join([]string{s.Control, s.Name, s.Opened.AsOf.AddDate(0, 0, -audittest.Moment.Day()).Format("2")}, " "))
 					}
 					if q.After = page.Next; q.After == "" {
 						break
