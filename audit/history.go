@@ -23,7 +23,7 @@ type Spell struct {
 	Excepted bool    `json:"excepted"` // as it was last judged
 	Opened   RunAt   `json:"opened"`
 	Failed   *RunAt  `json:"failed,omitempty"`      // the first run in which it failed; nil: it could only never be evaluated
-	Seen     *RunAt  `json:"last_seen,omitempty"`   // the last run that saw it, where Lost is set
+	Seen     *RunAt  `json:"last_seen,omitempty"`   // where Lost is set: the last run of everything, or later change, that saw it
 	Lost     *RunAt  `json:"unconfirmed,omitempty"` // the first run after Seen that could not tell what has become of it
 	Closed   *RunAt  `json:"closed,omitempty"`      // nil: it is open
 	How      Closing `json:"how,omitempty"`

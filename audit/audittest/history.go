@@ -127,6 +127,7 @@ func HistorySuite(t *testing.T, open func() Historian) {
 	t.Run("a segment out of order", func(t *testing.T) { historyOrder(t, open()) })
 	t.Run("a run that could not be recorded", func(t *testing.T) { historyAtomic(t, open()) })
 	t.Run("the same run again", func(t *testing.T) { historyRepeats(t, open()) })
+	t.Run("a run that was interrupted", func(t *testing.T) { historyInterrupts(t, open()) })
 }
 
 // tellSpells renders all that a ledger tells, runs by their day.
@@ -223,5 +224,39 @@ func historyRepeats(t *testing.T, l Historian) {
 	want := []string{"NET a: fail opened 1 failed 1 closed 2 fixed"}
 	if diff := cmp.Diff(tellSpells(t, l, days), want); diff != "" {
 		t.Errorf("a run that is on record moved the history again (-got +want):\n%s", diff)
+	}
+}
+
+func historyInterrupts(t *testing.T, l Historian) {
+	fails := map[string]audit.Outcome{"NET a": audit.Fail}
+	lost, err := l.Begin(t.Context(), Moment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	days := map[string]int{complete(t, l, Night{Listed: "a", Not: fails}.Record(t, 1)).ID: 1}
+	if _, err := l.Complete(t.Context(), lost, Night{Listed: "a"}.Record(t, 2)); err == nil {
+		t.Error("an attempt that was marked interrupted could be completed")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	attempt, err := l.Begin(ctx, Moment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if _, err := l.Complete(ctx, attempt, Night{Listed: "a"}.Record(t, 3)); err == nil {
+		t.Error("a run that was cancelled could be completed")
+	}
+	unread := Night{}.Record(t, 4)
+	unread.Run.Snapshots[0].Digest = audit.Digest([]byte("not in the vault"))
+	attempt, err = l.Begin(t.Context(), Moment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Complete(t.Context(), attempt, unread); err == nil {
+		t.Error("a run could be completed whose snapshot cannot be read, and with it whether a violation was fixed")
+	}
+	want := []string{"NET a: fail opened 1 failed 1"}
+	if diff := cmp.Diff(tellSpells(t, l, days), want); diff != "" {
+		t.Errorf("a run that is not on record moved the history (-got +want):\n%s", diff)
 	}
 }
