@@ -33,6 +33,7 @@ type history struct {
 	again     *sql.Stmt
 	lose      *sql.Stmt
 	close     *sql.Stmt
+	typ       *sql.Stmt
 }
 
 // moving is the condition on runs that move the history. One that is scoped, or
@@ -93,13 +94,14 @@ func (h *history) prepare(ctx context.Context) (done func(), err error) {
 		into **sql.Stmt
 		text string
 	}{
-		{&h.open.next, `SELECT origin, resource, control, type, name, owner, outcome, excepted, failed IS NOT NULL, lost IS NOT NULL FROM violations
+		{&h.open.next, `SELECT origin, resource, control, name, owner, ` + flagColumn + ` FROM violations
 			WHERE closed IS NULL AND (origin, resource, control) > (?, ?, ?) ORDER BY origin, resource, control LIMIT ?`},
 		{&h.insert, `INSERT INTO violations (origin, resource, control, opened, type, name, owner, outcome, excepted, failed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&h.again, `UPDATE violations SET outcome = ?, excepted = ?, name = ?, owner = ?, failed = coalesce(failed, ?),
 			seen = CASE WHEN lost IS NULL THEN seen ELSE ? END, lost = NULL` + at},
 		{&h.lose, `UPDATE violations SET lost = ?, seen = max(opened, coalesce(seen, 0), ?)` + at},
 		{&h.close, `UPDATE violations SET closed = ?, how = ?` + at},
+		{&h.typ, `SELECT type FROM violations` + at},
 	} {
 		if *p.into, err = h.tx.PrepareContext(ctx, p.text); err != nil {
 			return done, err
@@ -163,7 +165,7 @@ func (h *history) seen(ctx context.Context, row openRow, v audit.Verdict, d audi
 	case audit.Excluded:
 		return h.end(ctx, row, audit.NotApplicable)
 	}
-	if !row.lost && row.outcome == d.Outcome && row.excepted == d.Excepted() && row.name == v.Name && row.owner == v.Owner {
+	if row.as(v, d) {
 		return nil
 	}
 	_, err := h.again.ExecContext(ctx, d.Outcome, d.Excepted(), v.Name, v.Owner, h.failed(d), h.seq, row.origin, row.resource, row.control)
@@ -179,8 +181,12 @@ func (h *history) unnamed(ctx context.Context, row openRow) error {
 	if !scope.Whole() && (!selected || !scope.Judges(row.origin, row.resource)) {
 		return nil
 	}
+	var typ string
+	if err := h.typ.QueryRowContext(ctx, row.origin, row.resource, row.control).Scan(&typ); err != nil {
+		return err
+	}
 	s, collected := h.snapshots[row.origin]
-	if !selected || !collected || !c.AppliesToType(source, row.typ) {
+	if !selected || !collected || !c.AppliesToType(source, typ) {
 		return h.unconfirmed(ctx, row)
 	}
 	there, err := h.documents.hold(ctx, h.rec.Vault, s, row.resource)
@@ -189,14 +195,14 @@ func (h *history) unnamed(ctx context.Context, row openRow) error {
 		return err
 	case there:
 		return h.end(ctx, row, passed(row))
-	case s.Complete(row.typ):
+	case s.Complete(typ):
 		return h.end(ctx, row, audit.Gone)
 	}
 	return h.unconfirmed(ctx, row)
 }
 
 func passed(row openRow) audit.Closing {
-	if row.failed {
+	if row.is(failed) {
 		return audit.Fixed
 	}
 	return audit.Cleared
@@ -210,7 +216,7 @@ func (h *history) end(ctx context.Context, row openRow, how audit.Closing) error
 // unconfirmed keeps open what could not be told, and since when. Until then
 // every run of everything saw it, the one before this too.
 func (h *history) unconfirmed(ctx context.Context, row openRow) error {
-	if row.lost {
+	if row.is(lost) {
 		return nil
 	}
 	_, err := h.lose.ExecContext(ctx, h.seq, h.before, row.origin, row.resource, row.control)
