@@ -232,10 +232,27 @@ func (a *app) showViolation(ctx context.Context, control, resource, output strin
 		printSpell(&buf, s)
 	}
 	if last.Closed == nil {
-		fmt.Fprintf(&buf, "\nWhat was found: %s\n", a.command("decisions list --control "+quoted(control)+" --resource "+quoted(printable(resource))))
+		from, err := in.seenBy(ctx, last)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&buf, "\nWhat was found: %s\n", a.command("decisions list "+from+"--control "+quoted(control)+" --resource "+quoted(printable(resource))))
 	}
 	_, err = a.out.Write(buf.Bytes())
 	return err
+}
+
+// seenBy is the flag by which decisions are listed of a run that saw what is
+// open: empty where the latest one of everything did, which is listed anyway.
+func (in *installation) seenBy(ctx context.Context, s audit.Spell) (string, error) {
+	if s.Lost != nil {
+		return "--run " + short(s.Seen.Run) + " ", nil
+	}
+	run, ok, err := in.ledger.LastComplete(ctx)
+	if err != nil || ok && !s.Opened.AsOf.After(run.AsOf) {
+		return "", err
+	}
+	return "--run " + short(s.Opened.Run) + " ", nil
 }
 
 // closings say what ended a spell.

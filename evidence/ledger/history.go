@@ -41,7 +41,7 @@ type history struct {
 // or of changes that nobody has applied, tells nothing of the estate.
 const moving = `NOT simulated AND trigger <> 'gate'`
 
-func moveHistory(ctx context.Context, tx *sql.Tx, rec audit.Record, seq int64) (err error) {
+func moveHistory(ctx context.Context, tx *sql.Tx, rec audit.Record, seq int64) error {
 	if rec.Run.Simulated || rec.Run.Trigger == audit.Gate {
 		return nil
 	}
