@@ -32,14 +32,20 @@ func resource(id string, decisions ...audit.Decision) audit.Verdict {
 	}
 }
 
-func TestFind(t *testing.T) {
-	t.Parallel()
-	accepted := decided("STO-001", "aws/1/x/T/c?[1]", audit.Fail)
+// found is a run to find decisions in, one of them accepted.
+func found(t *testing.T) (rec audit.Record, accepted audit.Decision) {
+	t.Helper()
+	accepted = decided("STO-001", "aws/1/x/T/c?[1]", audit.Fail)
 	accepted.Exception = "EXC-1"
-	rec := audittest.Ran(t, "run",
+	return audittest.Ran(t, "run",
 		resource("aws/1/x/T/a", decided("NET-001", "aws/1/x/T/a", audit.Fail), decided("STO-001", "aws/1/x/T/a", audit.NotEvaluated)),
 		resource("aws/1/x/T/b", decided("NET-001", "aws/1/x/T/b", audit.Excluded), decided("STO-001", "aws/1/x/T/b", audit.Pass)),
-		resource("aws/1/x/T/c?[1]", decided("NET-001", "aws/1/x/T/c?[1]", audit.Fail), accepted))
+		resource("aws/1/x/T/c?[1]", decided("NET-001", "aws/1/x/T/c?[1]", audit.Fail), accepted)), accepted
+}
+
+func TestFind(t *testing.T) {
+	t.Parallel()
+	rec, _ := found(t)
 	yes, no := true, false
 	tests := map[string]struct {
 		query audit.Query
@@ -82,6 +88,11 @@ func TestFind(t *testing.T) {
 	if _, err := rec.Find(t.Context(), audit.Query{After: "nonsense"}); err == nil {
 		t.Error("Find() after what is no page succeeded")
 	}
+}
+
+func TestFindID(t *testing.T) {
+	t.Parallel()
+	rec, accepted := found(t)
 	got, err := rec.FindID(t.Context(), accepted.ID[:12])
 	if err != nil {
 		t.Fatal(err)

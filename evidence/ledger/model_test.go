@@ -88,17 +88,15 @@ func (m *model) all() []audit.Spell {
 	return out
 }
 
-// randomNight makes a run of three origins, and what the model is to see of it.
-func randomNight(t *testing.T, r *rand.Rand, day int) (audit.Record, night) {
-	t.Helper()
-	n := night{origins: map[string]audit.Snapshot{}, decided: map[[3]string]audit.Outcome{}}
-	origins := []string{"aws/1", "aws/1-b", "aws/1/x"}
-	controls := []string{"A-001", "B-001"}
-	n.selected = slices.Clone(controls)
+// origins sort otherwise than the ids of their resources.
+func origins() []string { return []string{"aws/1", "aws/1-b", "aws/1/x"} }
+
+// narrow picks the library and the scope of a night.
+func (n *night) narrow(r *rand.Rand) (catalog audit.Catalog) {
+	n.selected = []string{"A-001", "B-001"}
 	if r.IntN(6) == 0 { // the library loses a control
 		n.selected = n.selected[:1]
 	}
-	var catalog audit.Catalog
 	for _, c := range n.selected {
 		catalog.Controls = append(catalog.Controls, audit.Control{ID: c, AppliesTo: []string{"aws/T"}})
 	}
@@ -107,16 +105,40 @@ func randomNight(t *testing.T, r *rand.Rand, day int) (audit.Record, night) {
 		n.scope.Controls = n.selected[:1]
 		n.selected = n.selected[:1]
 	case 1:
-		n.scope.Origins = []string{origins[r.IntN(3)]}
+		n.scope.Origins = []string{origins()[r.IntN(3)]}
 	case 2:
 		for i := range 3 {
-			n.scope.Resources = append(n.scope.Resources, fmt.Sprintf("%s/T/%d", origins[r.IntN(3)], i))
+			n.scope.Resources = append(n.scope.Resources, fmt.Sprintf("%s/T/%d", origins()[r.IntN(3)], i))
 		}
 	}
+	return catalog
+}
+
+// decide picks what a resource comes to, and gives what a segment holds of it.
+func (n *night) decide(r *rand.Rand, origin, id string, day int) audit.Verdict {
+	v := audit.Verdict{Resource: id, Type: "T", Origin: origin}
+	if !n.scope.Judges(origin, id) {
+		return v
+	}
+	for _, c := range n.selected {
+		outcome := []audit.Outcome{audit.Fail, audit.Fail, audit.Fail, audit.NotEvaluated, audit.Pass, audit.Pass, audit.Excluded}[r.IntN(7)]
+		n.decided[[3]string{origin, id, c}] = outcome
+		if outcome != audit.Pass || r.IntN(3) == 0 { // a pass that looked something up is stored
+			v.Decisions = append(v.Decisions, audit.Decision{ID: audit.Digest(fmt.Append(nil, c, id, day)), Control: c, Outcome: outcome})
+		}
+	}
+	return v
+}
+
+// randomNight makes a run of three origins, and what the model is to see of it.
+func randomNight(t *testing.T, r *rand.Rand, day int) (audit.Record, night) {
+	t.Helper()
+	n := night{origins: map[string]audit.Snapshot{}, decided: map[[3]string]audit.Outcome{}}
+	catalog := n.narrow(r)
 	var verdicts []audit.Verdict
 	var documents []*bytes.Buffer
 	var snapshots []audit.Snapshot
-	for _, origin := range origins {
+	for _, origin := range origins() {
 		if r.IntN(8) == 0 {
 			continue // no longer configured
 		}
@@ -135,18 +157,7 @@ func randomNight(t *testing.T, r *rand.Rand, day int) (audit.Record, night) {
 				t.Fatal(err)
 			}
 			lines.Write(append(line, '\n'))
-			if !n.scope.Judges(origin, id) {
-				continue
-			}
-			v := audit.Verdict{Resource: id, Type: "T", Origin: origin}
-			for _, c := range n.selected {
-				outcome := []audit.Outcome{audit.Fail, audit.Fail, audit.Fail, audit.NotEvaluated, audit.Pass, audit.Pass, audit.Excluded}[r.IntN(7)]
-				n.decided[[3]string{origin, id, c}] = outcome
-				if outcome != audit.Pass || r.IntN(3) == 0 { // a pass that looked something up is stored
-					v.Decisions = append(v.Decisions, audit.Decision{ID: audit.Digest(fmt.Append(nil, c, id, day)), Control: c, Outcome: outcome})
-				}
-			}
-			if len(v.Decisions) > 0 {
+			if v := n.decide(r, origin, id, day); len(v.Decisions) > 0 {
 				verdicts = append(verdicts, v)
 			}
 		}

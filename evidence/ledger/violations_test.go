@@ -24,8 +24,9 @@ func spells(t testing.TB, l *ledger.Ledger, state audit.SpellState) []audit.Spel
 	return page.Spells
 }
 
-func TestViolations(t *testing.T) {
-	t.Parallel()
+// threeDays is a ledger with spells of two owners, some closed.
+func threeDays(t *testing.T) *ledger.Ledger {
+	t.Helper()
 	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
 	fail := func(decisions ...string) map[string]audit.Outcome {
 		out := map[string]audit.Outcome{}
@@ -41,6 +42,12 @@ func TestViolations(t *testing.T) {
 	} {
 		record(t, l, n.Record(t, i+1))
 	}
+	return l
+}
+
+func TestViolations(t *testing.T) {
+	t.Parallel()
+	l := threeDays(t)
 	day := func(n int) time.Time { return audittest.Moment.AddDate(0, 0, n) }
 	tests := map[string]struct {
 		query audit.SpellQuery
