@@ -180,13 +180,13 @@ func randomNight(t *testing.T, r *rand.Rand, day int) (audit.Record, night) {
 // TestModel holds histories of random nights to the model.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(20) {
+	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewPCG(seed, 1))
 			l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
 			m := &model{open: map[[3]string]*audit.Spell{}, saw: map[[3]string]audit.RunAt{}}
-			for day := range 40 {
+			for day := range 30 {
 				rec, n := randomNight(t, r, day+1)
 				record(t, l, rec)
 				m.move(n)
