@@ -104,20 +104,26 @@ func (a *app) controlsShowCmd() *cobra.Command {
 			}
 			return a.showControl(cmd.Context(), args[0], output)
 		},
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			lib, err := a.library()
-			if err != nil {
-				return nil, cobra.ShellCompDirectiveError
-			}
-			var ids []string
-			for _, c := range lib.Catalog.Controls {
-				ids = append(ids, c.ID+"\t"+c.Title)
-			}
-			return ids, cobra.ShellCompDirectiveNoFileComp
-		},
+		ValidArgsFunction: a.completeControl,
 	}
 	outputFlag(cmd, &output)
 	return cmd
+}
+
+// completeControl offers the library's controls for a first argument.
+func (a *app) completeControl(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	lib, err := a.library()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var ids []string
+	for _, c := range lib.Catalog.Controls {
+		ids = append(ids, c.ID+"\t"+c.Title)
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
 }
 
 func (a *app) showControl(ctx context.Context, id, output string) error {
