@@ -17,7 +17,7 @@ func decided(control, resource string, outcome audit.Outcome) audit.Decision {
 	d := audit.Decision{ID: audit.Digest([]byte(control + resource)), Control: control, ControlDigest: audit.Digest([]byte(control)), Outcome: outcome}
 	switch outcome {
 	case audit.Fail:
-		d.Violations = []audit.Violation{{Message: "open", Observed: map[string]any{"port": json.Number("22")}, Expected: []any{}, Path: "/data/x"}}
+		d.Violations = []audit.Violation{{Message: "open", Observed: json.RawMessage(`{"port":22}`), Expected: json.RawMessage(`[]`), Path: "/data/x"}}
 	case audit.NotEvaluated, audit.Excluded:
 		d.Reasons = []audit.Reason{{Code: "gap", Where: "/data/y", Detail: "AccessDenied s3:GetY"}}
 	case audit.Pass:
