@@ -107,7 +107,10 @@ func (p *program) decide(ctx context.Context, s *store, e *estate, asOf judgedBy
 	}
 	out := make([]audit.Decision, len(p.parts))
 	for i, pt := range p.parts {
-		d := p.judge(i, answers[i], e, doc)
+		d, err := p.settle(ctx, s, e, i, answers[i], doc, p.judge(i, answers[i], e, doc))
+		if err != nil {
+			return nil, fmt.Errorf("resource %s: %w", doc.head.ID, err)
+		}
 		d.Control, d.ControlDigest = pt.ID, pt.Digest
 		if pt.estate {
 			d.Slice = answers[i].view.slice()

@@ -28,6 +28,7 @@ type program struct {
 
 	mu      sync.Mutex // preparing is serial
 	singles []*query   // one control each: those that read the estate, and any that must be isolated
+	around  plans
 }
 
 // partReads is what one control reads, and what of it decides whether it applies.
