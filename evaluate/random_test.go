@@ -11,21 +11,19 @@ import (
 )
 
 // dice are the choices of a test that tries what nobody thought of. The same
-// bytes choose the same things; without bytes they come from a seed.
-type dice struct {
-	*rand.Rand
-}
+// seed makes the same choices.
+type dice struct{ *rand.Rand }
 
 func seeded(seed uint64) dice { return dice{rand.New(rand.NewPCG(seed, 7))} }
 
 func pick[T any](d dice, from []T) T { return from[d.IntN(len(from))] }
 
 // words are keys and strings that documents and controls share, so that they meet.
-var words = []string{"a", "b", "c", "d", "name", "a/b", "m~n", "0", "1", "", "kind"}
+var words = []string{"a", "a", "a", "a", "b", "b", "b", "c", "c", "a/b", "m~n", "0", ""}
 
 // value is any JSON value, at most some levels deep.
 func (d dice) value(depth int) any {
-	n := 9
+	n := 14
 	if depth <= 0 {
 		n = 7
 	}
@@ -42,7 +40,7 @@ func (d dice) value(depth int) any {
 		return json.Number(pick(d, []string{"1.0", "1.5", "1e2", "12345678901234567890"}))
 	case 5, 6:
 		return pick(d, words)
-	case 7:
+	case 7, 8, 9:
 		out := make([]any, d.IntN(4))
 		for i := range out {
 			out[i] = d.value(depth - 1)
@@ -50,7 +48,7 @@ func (d dice) value(depth int) any {
 		return out
 	}
 	out := map[string]any{}
-	for range d.IntN(4) {
+	for range d.IntN(5) {
 		out[pick(d, words)] = d.value(depth - 1)
 	}
 	return out
