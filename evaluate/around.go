@@ -69,14 +69,11 @@ func (p *program) settle(ctx context.Context, s *store, e *estate, i int, a answ
 	}
 	q := &inquiry{plan: pl, part: pt, input: punch(doc.value, pointers), view: s.view(e)}
 	said, err := q.always()
-	if ctx.Err() != nil {
-		return d, ctx.Err()
+	if err == nil && said.is(a, pt) && len(lookupReasons(pt, q.view)) == 0 {
+		doc.head.Gaps, doc.head.Redacted = nil, nil
+		d = p.judge(i, a, e, doc)
 	}
-	if err != nil || !said.is(a, pt) || len(lookupReasons(pt, q.view)) > 0 {
-		return d, nil //nolint:nilerr // what cannot be told leaves the decision as it is
-	}
-	doc.head.Gaps, doc.head.Redacted = nil, nil
-	return p.judge(i, a, e, doc), nil
+	return d, ctx.Err()
 }
 
 // errUnclear ends an inquiry: what it would say depends on a hole, or cannot be told.

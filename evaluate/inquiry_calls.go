@@ -20,7 +20,7 @@ func (r *run) callStmt(s *ir.CallStmt) (ast.Value, error) {
 	if f := r.plan.funcs[s.Func]; f != nil {
 		return r.call(f, args)
 	}
-	if !clear(args...) {
+	if !readable(args...) {
 		return nil, errUnclear
 	}
 	for _, a := range args {

@@ -26,9 +26,9 @@ func (r *run) operand(o ir.Operand) ast.Value {
 	return nil
 }
 
-// clear tells whether values can be told from others: none is a part of the
+// readable tells whether values can be told from others: none is a part of the
 // data document that was not read.
-func clear(values ...ast.Value) bool {
+func readable(values ...ast.Value) bool {
 	for _, v := range values {
 		if _, ref := v.(ast.Ref); ref || v == nil {
 			return false
@@ -39,7 +39,7 @@ func clear(values ...ast.Value) bool {
 
 // dot takes a step down; nil is undefined.
 func (r *run) dot(v, key ast.Value) (ast.Value, error) {
-	if key == nil || !key.IsGround() || !clear(key) || v == nil {
+	if key == nil || !key.IsGround() || !readable(key) || v == nil {
 		return nil, errUnclear
 	}
 	switch x := v.(type) {
@@ -119,7 +119,7 @@ func found(v any, err error) (ast.Value, error) {
 // equal compares values; where either is not known, either answer may be right.
 func (r *run) equal(a, b ast.Value) (bool, error) {
 	switch {
-	case !clear(a, b):
+	case !readable(a, b):
 		return false, errUnclear
 	case ast.Compare(a, b) == 0:
 		return true, nil
@@ -141,7 +141,7 @@ func kindOf(v ast.Value) string {
 
 // isA tells whether a value is of a kind. A value of one kind is of no other.
 func (r *run) isA(kind string, v ast.Value) (bool, error) {
-	if !clear(v) {
+	if !readable(v) {
 		return false, errUnclear
 	}
 	if k := kindOf(v); k != "" {
@@ -206,7 +206,7 @@ func (r *run) members(v ast.Value) ([][2]ast.Value, error) {
 			}
 		}
 	default:
-		if !clear(v) || kindOf(v) == "" {
+		if !readable(v) || kindOf(v) == "" {
 			return nil, errUnclear
 		}
 	}
@@ -237,13 +237,13 @@ func (r *run) collect(s ir.Stmt) error {
 	switch s := s.(type) {
 	case *ir.ArrayAppendStmt:
 		array, v := r.env[s.Array], r.operand(s.Value)
-		if x, ok := array.(*ast.Array); ok && clear(v) {
+		if x, ok := array.(*ast.Array); ok && readable(v) {
 			r.env[s.Array] = x.Append(ast.NewTerm(v))
 			return nil
 		}
 	case *ir.SetAddStmt:
 		set, v := r.env[s.Set], r.operand(s.Value)
-		if x, ok := set.(ast.Set); ok && clear(v) {
+		if x, ok := set.(ast.Set); ok && readable(v) {
 			x.Add(ast.NewTerm(v))
 			return nil
 		}
@@ -258,7 +258,7 @@ func (r *run) collect(s ir.Stmt) error {
 func (r *run) insert(object ir.Local, key, value ir.Operand, once bool) error {
 	k, v := r.operand(key), r.operand(value)
 	o, ok := r.env[object].(ast.Object)
-	if !ok || !clear(k, v) || !k.IsGround() {
+	if !ok || !readable(k, v) || !k.IsGround() {
 		return errUnclear
 	}
 	if old := o.Get(ast.NewTerm(k)); old != nil && once && ast.Compare(old.Value, v) != 0 {
