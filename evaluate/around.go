@@ -69,11 +69,25 @@ func (p *program) settle(ctx context.Context, s *store, e *estate, i int, a answ
 	}
 	q := &inquiry{plan: pl, part: pt, input: punch(doc.value, pointers), view: s.view(e)}
 	said, err := q.always()
-	if err == nil && said.is(a, pt) && len(lookupReasons(pt, q.view)) == 0 {
+	if err == nil && said.is(a, pt) && q.view.within(a.view) {
 		doc.head.Gaps, doc.head.Redacted = nil, nil
 		d = p.judge(i, a, e, doc)
 	}
 	return d, ctx.Err()
+}
+
+// within tells whether all that was looked up is in the slice of another view: a
+// decision rests on nothing that its record does not show.
+func (v *view) within(o *view) bool {
+	for k := range v.lookups {
+		if o == nil {
+			return false
+		}
+		if _, ok := o.lookups[k]; !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // errUnclear ends an inquiry: what it would say depends on a hole, or cannot be told.
