@@ -55,7 +55,7 @@ func (p *program) planOf(ctx context.Context, pt part) (*plan, error) {
 // it was made of; without certainty d is returned as it is.
 func (p *program) settle(ctx context.Context, s *store, e *estate, i int, a answer, doc document, d audit.Decision) (audit.Decision, error) {
 	hidden := func(r audit.Reason) bool { return r.Code == "gap" || r.Code == "redacted" }
-	if d.Outcome != audit.NotEvaluated || a.err != nil || slices.ContainsFunc(d.Reasons, func(r audit.Reason) bool { return !hidden(r) }) {
+	if d.Outcome != audit.NotEvaluated || slices.ContainsFunc(d.Reasons, func(r audit.Reason) bool { return !hidden(r) }) {
 		return d, nil
 	}
 	pt := p.parts[i]
