@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -156,6 +157,15 @@ func (a *app) showControl(ctx context.Context, id, output string) error {
 	return err
 }
 
+// readWords is a pointer that a control reads, and how much of what is there.
+func readWords(r evaluate.Read) string {
+	pointer := cmp.Or(r.Pointer, "/")
+	if r.Whole {
+		return pointer
+	}
+	return pointer + " (only whether it is there)"
+}
+
 func printControl(w *bytes.Buffer, c audit.Control, reads map[string]evaluate.Reads, requirements []string) {
 	line := func(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
 	line("%s  %s  %s", c.ID, c.Severity, c.Title)
@@ -175,7 +185,7 @@ func printControl(w *bytes.Buffer, c audit.Control, reads map[string]evaluate.Re
 	for _, at := range slices.Sorted(maps.Keys(reads)) {
 		line("  %s", at)
 		for _, r := range reads[at].Input {
-			line("    %s", r.Pointer)
+			line("    %s", readWords(r))
 		}
 		for _, kind := range reads[at].Estate {
 			line("    looks up %s", kind)
