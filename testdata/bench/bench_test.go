@@ -1,0 +1,398 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/collectors/recorded"
+	"github.com/crosscheck-dev/crosscheck/policies"
+)
+
+// What was generated when the numbers of docs/benchmarks.md were set. Numbers
+// taken on other bytes cannot be compared with them.
+const (
+	clustersDigest = "?"
+	scaledDigest   = "?"
+)
+
+func digest(t *testing.T, parts []part) string {
+	t.Helper()
+	sum := sha256.New()
+	for _, p := range parts {
+		_, err := p.each(func(line []byte) error {
+			sum.Write(line)
+			sum.Write([]byte("\n"))
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+func scale(t *testing.T, copies int) *scaled {
+	t.Helper()
+	s, err := newScaled(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.copies = copies
+	return s
+}
+
+func TestTheSameSeedGivesTheSameBytes(t *testing.T) {
+	t.Parallel()
+	for range 2 {
+		if got := digest(t, (&clusters{seed: seed, n: 500}).parts()); got != clustersDigest {
+			t.Errorf("clusters: %s, want %s", got, clustersDigest)
+		}
+		if got := digest(t, scale(t, 20).parts()); got != scaledDigest {
+			t.Errorf("scaled estate: %s, want %s", got, scaledDigest)
+		}
+	}
+}
+
+// TestDocuments: every line is a resource, canonical, in order, and no two have one id.
+func TestDocuments(t *testing.T) {
+	t.Parallel()
+	one := func(int) int { return 3 }
+	estates := map[string][]part{
+		"clusters":       (&clusters{seed: seed, n: 1000}).parts(),
+		"later clusters": (&clusters{seed: seed, n: 300, version: one}).parts(),
+		"workloads":      (&clusters{seed: seed, n: 300, workloads: true}).parts(),
+		"scaled":         scale(t, 20).parts(),
+	}
+	for name, parts := range estates {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, p := range parts {
+				last := ""
+				_, err := p.each(func(line []byte) error {
+					r, err := audit.ParseResource(line)
+					if err != nil {
+						return err
+					}
+					again, err := r.Line()
+					if err != nil {
+						return err
+					}
+					if !bytes.Equal(line, again) {
+						return fmt.Errorf("not canonical: %s", line)
+					}
+					if r.Origin != p.origin || r.ID <= last {
+						return fmt.Errorf("%s of %s follows %s in %s", r.ID, r.Origin, last, p.origin)
+					}
+					last = r.ID
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// TestSizes: from some hundred bytes to some hundred thousand, and about three thousand on average.
+func TestSizes(t *testing.T) {
+	t.Parallel()
+	m, err := hold((&clusters{seed: seed, n: 4000}).parts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	small, large := len(m.lines[0]), 0
+	for _, line := range m.lines {
+		small, large = min(small, len(line)), max(large, len(line))
+	}
+	mean := int(m.bytes) / len(m.lines)
+	if small > 1000 || large < 100_000 || large > 400_000 || mean < 2500 || mean > 3500 {
+		t.Errorf("from %d to %d bytes, %d on average", small, large, mean)
+	}
+}
+
+func TestLibraries(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]int{1: 40, variants: 200} {
+		lib, err := policies.Load(newLibrary(n).FS(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(lib.Catalog.Controls); got != want {
+			t.Errorf("%d controls, want %d", got, want)
+		}
+		for _, typ := range workloads {
+			var apply int
+			for _, c := range lib.Catalog.Controls {
+				if slices.Contains(c.AppliesTo, typ) {
+					apply++
+				}
+			}
+			if want := 14 * n; apply != want {
+				t.Errorf("%d controls apply to %s, want %d", apply, typ, want)
+			}
+		}
+	}
+	if _, err := policies.Load(indexed.FS(), nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// found are the violations that were found in a document, by control and text.
+type found map[string][]string
+
+func (f found) add(t *testing.T, control string, violation any) {
+	t.Helper()
+	b, err := json.Marshal(violation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := audit.DecodeJSON(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err = audit.Canonical(v); err != nil {
+		t.Fatal(err)
+	}
+	f[control] = append(f[control], string(b))
+	slices.Sort(f[control])
+}
+
+// TestThePlainBundleFindsTheSame: what crosscheck is compared with does the same work.
+func TestThePlainBundleFindsTheSame(t *testing.T) {
+	t.Parallel()
+	m, err := hold((&clusters{seed: seed, n: 200}).parts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lib := newLibrary(1)
+	want := plainly(t, lib, m)
+	d, err := newDecider(lib.FS(), m, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, decisions := map[string]found{}, 0
+	err = d.engine.Decide(t.Context(), audit.Judgement{AsOf: moment, Snapshots: m.snapshots, Vault: m}, func(v audit.Verdict) error {
+		got[v.Resource] = found{}
+		for _, d := range v.Decisions {
+			decisions++
+			if d.Outcome != audit.Pass && d.Outcome != audit.Fail {
+				t.Errorf("%s on %s is %s: %v", d.Control, v.Resource, d.Outcome, d.Reasons)
+			}
+			for _, violation := range d.Violations {
+				got[v.Resource].add(t, d.Control, violation)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, f := range want { // the engine is silent of what no control applies to
+		if len(f) == 0 && got[id] == nil {
+			delete(want, id)
+		}
+	}
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Errorf("the engine and the plain bundle differ (-engine +plain):\n%s", diff)
+	}
+	if decisions < 1000 {
+		t.Errorf("only %d decisions were compared", decisions)
+	}
+}
+
+// plainly evaluates the bundle as opa exec does.
+func plainly(t *testing.T, lib library, m *memory) map[string]found {
+	t.Helper()
+	dir := t.TempDir()
+	if err := lib.Bundle(dir); err != nil {
+		t.Fatal(err)
+	}
+	q, err := rego.New(rego.Query("data.bench.violations"), rego.LoadBundle(dir), rego.SetRegoVersion(ast.RegoV1)).PrepareForEval(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]string{} // attribute → control id
+	for i, s := range shapes() {
+		ids[s.name+"_0"] = controlID(1 + i)
+	}
+	out := map[string]found{}
+	for _, line := range m.lines {
+		input, err := ast.ValueFromReader(bytes.NewReader(line))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rs, err := q.Eval(t.Context(), rego.EvalParsedInput(input))
+		if err != nil {
+			t.Fatal(err)
+		}
+		head, err := audit.ParseHead(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := found{}
+		for _, v := range rs[0].Expressions[0].Value.([]any) {
+			object := v.(map[string]any)
+			f.add(t, ids[object["control"].(string)], object["violation"])
+		}
+		out[head.ID] = f
+	}
+	return out
+}
+
+// TestCopiesAreJudgedAlike: in every copy what was looked up is found as it was in the estate itself.
+func TestCopiesAreJudgedAlike(t *testing.T) {
+	t.Parallel()
+	const copies = 2*groups + 1
+	if got, want := outcomes(t, scale(t, copies)), outcomes(t, scale(t, 1)); len(want) < 40 {
+		t.Errorf("only %d kinds of outcomes", len(want))
+	} else {
+		for key := range want {
+			want[key] *= copies
+		}
+		if diff := cmp.Diff(got, want); diff != "" {
+			t.Errorf("decisions on %d copies (-got +want):\n%s", copies, diff)
+		}
+	}
+}
+
+// outcomes counts decisions by control, type and outcome.
+func outcomes(t *testing.T, s *scaled) map[string]int {
+	t.Helper()
+	m, err := hold(s.parts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := newDecider(policies.Embedded(), m, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]int{}
+	err = d.engine.Decide(t.Context(), audit.Judgement{AsOf: moment, Snapshots: m.snapshots, Vault: m}, func(v audit.Verdict) error {
+		for _, d := range v.Decisions {
+			hits := 0
+			if d.Slice != nil {
+				for _, l := range d.Slice.Lookups {
+					hits += len(l.Hits)
+				}
+			}
+			out[strings.Join([]string{d.Control, v.Type, string(d.Outcome)}, " ")]++
+			out["looked up by "+d.Control] += hits
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// TestRecordingsAreRead: what is written is what the collector of recordings reads.
+func TestRecordingsAreRead(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "recording")
+	parts := scale(t, 2).parts()
+	if _, err := record(dir, parts, moment); err != nil {
+		t.Fatal(err)
+	}
+	if err := restamp(dir, moment.AddDate(0, 0, 1)); err != nil {
+		t.Fatal(err)
+	}
+	c, err := recorded.New(recorded.Config{FS: os.DirFS(dir)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(c.Origins()); got != len(parts) {
+		t.Errorf("%d origins, want %d", got, len(parts))
+	}
+	for _, origin := range c.Origins() {
+		w := &countingWriter{}
+		col, err := c.Collect(t.Context(), audit.Request{Origin: origin}, w)
+		if err != nil {
+			t.Error(err)
+		}
+		listed := int64(0)
+		for _, typ := range col.Types {
+			listed += typ.Listed
+		}
+		if w.n == 0 || listed != w.n || !col.Ended.Equal(moment.AddDate(0, 0, 1)) {
+			t.Errorf("%s: %d documents, %d listed, at %s", origin, w.n, listed, col.Ended)
+		}
+	}
+}
+
+type countingWriter struct{ n int64 }
+
+func (w *countingWriter) Write(audit.Resource) error { w.n++; return nil }
+
+// TestOneInAHundredChanges: a night changes about one in a hundred, and the next one others.
+func TestOneInAHundredChanges(t *testing.T) {
+	t.Parallel()
+	const n = 20_000
+	for night := 1; night <= 3; night++ {
+		changed := 0
+		for i := range uint64(n) {
+			if changes(i, night) != changes(i, night-1) {
+				changed++
+			}
+		}
+		if changed < n/125 || changed > n/80 {
+			t.Errorf("night %d: %d of %d changed", night, changed, n)
+		}
+	}
+}
+
+func TestIndexedHostsAreFound(t *testing.T) {
+	t.Parallel()
+	if err := childIndex(context.Background(), "500"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReady(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := newLibrary(1).write(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := childReady(t.Context(), dir); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestGoals(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		goal  goal
+		value float64
+		want  bool
+	}{
+		"at most":       {atMost(0.4), 0.4, true},
+		"more":          {atMost(0.4), 0.41, false},
+		"at least":      {atLeast(30), 30, true},
+		"less":          {atLeast(30), 29.9, false},
+		"nothing known": {atLeast(30), 0, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := tt.goal.met(tt.value); got != tt.want {
+				t.Errorf("met(%v) = %v, want %v", tt.value, got, tt.want)
+			}
+		})
+	}
+}
