@@ -25,8 +25,8 @@ import (
 // What was generated when the numbers of docs/benchmarks.md were set. Numbers
 // taken on other bytes cannot be compared with them.
 const (
-	clustersDigest = "?"
-	scaledDigest   = "?"
+	clustersDigest = "08ea4d7f2bbc675beb22d72c1559a667a2ea8958cc5636b3d3eedb4d85a8e749"
+	scaledDigest   = "dce7f3ce00a2ec7ac89b8a90d14fd9c42e0da31ba2c6dc8e9ef6d7ab6460e432"
 )
 
 func digest(t *testing.T, parts []part) string {
@@ -120,7 +120,7 @@ func TestSizes(t *testing.T) {
 		small, large = min(small, len(line)), max(large, len(line))
 	}
 	mean := int(m.bytes) / len(m.lines)
-	if small > 1000 || large < 100_000 || large > 400_000 || mean < 2500 || mean > 3500 {
+	if small > 700 || large < 100_000 || large > 400_000 || mean < 2500 || mean > 3500 {
 		t.Errorf("from %d to %d bytes, %d on average", small, large, mean)
 	}
 }
@@ -257,8 +257,14 @@ func plainly(t *testing.T, lib library, m *memory) map[string]found {
 // TestCopiesAreJudgedAlike: in every copy what was looked up is found as it was in the estate itself.
 func TestCopiesAreJudgedAlike(t *testing.T) {
 	t.Parallel()
-	const copies = 2*groups + 1
-	if got, want := outcomes(t, scale(t, copies)), outcomes(t, scale(t, 1)); len(want) < 40 {
+	const copies = 5
+	several := scale(t, copies)
+	several.groups = 2
+	d, err := newDecider(policies.Embedded(), nil, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := outcomes(t, d, several), outcomes(t, d, scale(t, 1)); len(want) < 40 {
 		t.Errorf("only %d kinds of outcomes", len(want))
 	} else {
 		for key := range want {
@@ -271,19 +277,18 @@ func TestCopiesAreJudgedAlike(t *testing.T) {
 }
 
 // outcomes counts decisions by control, type and outcome.
-func outcomes(t *testing.T, s *scaled) map[string]int {
+func outcomes(t *testing.T, d *decider, s *scaled) map[string]int {
 	t.Helper()
 	m, err := hold(s.parts())
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := newDecider(policies.Embedded(), m, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	out := map[string]int{}
 	err = d.engine.Decide(t.Context(), audit.Judgement{AsOf: moment, Snapshots: m.snapshots, Vault: m}, func(v audit.Verdict) error {
 		for _, d := range v.Decisions {
+			if d.Control == "ACC-001" {
+				continue // knows the cluster's own roles by their names, of which a cluster has one
+			}
 			hits := 0
 			if d.Slice != nil {
 				for _, l := range d.Slice.Lookups {

@@ -163,6 +163,11 @@ func (d *draft) resource() audit.Resource {
 		"creationTimestamp": fmt.Sprintf("2026-%02d-%02dT%02d:%02d:%02dZ", 1+d.IntN(10), 1+d.IntN(28), d.IntN(24), d.IntN(60), d.IntN(60)),
 		"labels":            labels, "annotations": d.annotations(), "generation": d.number(1 + d.IntN(40) + d.version), "managedFields": nil, "finalizers": []any{},
 	}
+	if bare := d.chance(25); bare && !slices.Contains(workloads, "kubernetes/"+d.kind.typ) {
+		delete(metadata, "annotations")
+		clear(labels)
+		d.redacted = nil
+	}
 	d.object = map[string]any{"apiVersion": d.kind.typ[:at], "kind": d.kind.typ[at+1:], "metadata": metadata}
 	// What follows is drawn anew one time in eight: then most of it is another.
 	if anew := mix(d.which, uint64(d.version)); d.version > 0 && anew%8 == 0 {
@@ -190,7 +195,7 @@ func (d *draft) annotations() map[string]any {
 		d.redacted = append(d.redacted, "/data/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration")
 	}
 	if d.chance(3) {
-		out["nordhafen.example/runbook"] = d.prose(500 + d.IntN(12_000))
+		out["nordhafen.example/runbook"] = d.prose(500 + d.IntN(9_000))
 	}
 	return out
 }

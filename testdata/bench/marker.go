@@ -80,7 +80,7 @@ var words = regexp.MustCompile(`[A-Za-z0-9_][A-Za-z0-9_.-]*(/[0-9]+)?`)
 var (
 	dotted = regexp.MustCompile(`^(\d+\.\d+\.\d+\.\d+)(/\d+)?$`)
 	awsID  = regexp.MustCompile(`(?i)\b[a-z]+(?:-[a-z]+)?-[0-9a-f]{17}\b|\b[a-z]+-[0-9a-f]{8}\b|\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
-	v6     = regexp.MustCompile(`(?i)\b2001:db8:`)
+	v6     = regexp.MustCompile(`\b(?:2001:db8:|fe80::)`)
 )
 
 // text marks what differs between copies in a string.
@@ -112,14 +112,14 @@ func (m *marker) word(w string) string {
 }
 
 // host marks an address. What stands for everywhere, for the host itself or for
-// more than one company's network is no address.
+// a network larger than a copy's is no address.
 func (m *marker) host(ip, length string) string {
 	bits := 32
 	if length != "" {
 		bits, _ = strconv.Atoi(length[1:]) // digits
 	}
 	first, _, _ := strings.Cut(ip, ".")
-	if bits < 16 || slices.Contains([]string{"0", "127", "169", "255"}, first) {
+	if bits < 16 && strings.HasSuffix(ip, ".0.0") || slices.Contains([]string{"0", "127", "169", "255"}, first) {
 		return ip + length
 	}
 	return m.mark(address, ip) + length

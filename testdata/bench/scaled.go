@@ -19,15 +19,12 @@ import (
 	"github.com/crosscheck-dev/crosscheck/testdata/estate"
 )
 
-// groups is how many sets of origins a scaled estate has at most: its copies
-// share them, so that a large estate has large origins.
-const groups = 16
-
 // scaled is the recorded estate again and again: in every copy names, ids and
 // addresses are others, and the same ones wherever they are named, so that what
 // is looked up is found in the copy that looks. Copy 0 is the estate itself.
 type scaled struct {
 	copies  int
+	groups  int // how many sets of origins the copies share, so that a large estate has large origins
 	origins []template
 	marks   []mark
 	pairs   map[string]int               // first two numbers of each address → their place
@@ -101,7 +98,7 @@ func newScaled(n int) (*scaled, error) {
 		}
 		s.origins = append(s.origins, t)
 	}
-	s.marks, s.copies = m.marks, max(1, n/number)
+	s.marks, s.copies, s.groups = m.marks, max(1, n/number), 16
 	return s, m.check()
 }
 
@@ -166,10 +163,10 @@ func namesOf(docs [][]audit.Resource) map[string]bool {
 	return out
 }
 
-// parts are the origins of all groups. A group's copies are one origin each.
+// parts are the origins of all groups.
 func (s *scaled) parts() []part {
 	var out []part
-	sets := min(groups, s.copies)
+	sets := min(s.groups, s.copies)
 	for g := range sets {
 		for _, t := range s.origins {
 			p := part{snapshot: t.snapshot, write: func(yield func(string, []byte) error) error { return s.write(t, g, sets, yield) }}
@@ -246,6 +243,8 @@ func (s *scaled) renderMark(buf []byte, m mark, number, group, version int) []by
 		pair, rest := splitAddress(m.text)
 		n := number*len(s.pairs) + s.pairs[pair]
 		return fmt.Appendf(buf, "%d.%d.%s", firstOctet+n/256, n%256, rest)
+	case m.kind == network && m.text == "fe80::":
+		return fmt.Appendf(buf, "fe80:%x::", number)
 	case m.kind == network:
 		return fmt.Appendf(buf, "2001:%x:", 0xdb8+number)
 	case m.kind == counted, m.kind == digits:
