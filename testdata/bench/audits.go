@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -47,9 +48,8 @@ func (in *installation) record(parts []part, at time.Time) (err error) {
 
 // audit runs one audit, in a process of its own.
 func (in *installation) audit(ctx context.Context) (spent, error) {
-	var said counter
 	p := process{
-		name: in.program, args: []string{"audit", "--config", in.file("crosscheck.yaml")}, out: &said,
+		name: in.program, args: []string{"audit", "--config", in.file("crosscheck.yaml")}, out: io.Discard,
 		env: []string{"XDG_CONFIG_HOME=" + in.file("settings"), "TMPDIR=" + in.dir},
 	}
 	return p.run(ctx)

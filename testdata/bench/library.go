@@ -51,8 +51,7 @@ func (l library) FS() fs.FS {
 	return out
 }
 
-// The plain form's own package: one set of everything that was found, and the
-// same as conftest wants it.
+// aggregated is the plain form's own package: one set of everything that was found.
 const aggregated = `package bench
 
 violations contains {"control": name, "violation": violation} if {
@@ -61,26 +60,31 @@ violations contains {"control": name, "violation": violation} if {
 }
 `
 
-const denied = `package main
-
-deny contains msg if {
-	some name
-	some violation in data.controls.bench[name].violation
-	msg := sprintf("%s: %s", [name, violation.message])
-}
-`
-
-// Bundle writes the same controls below dir for who knows nothing of crosscheck:
-// data.bench.violations for opa exec, data.main.deny for conftest test.
+// Bundle writes the same controls below dir for who knows nothing of
+// crosscheck: opa exec asks for data.bench.violations.
 func (l library) Bundle(dir string) error {
 	files := maps.Clone(l)
-	files["bench.rego"], files["main.rego"] = aggregated, denied
-	data, err := json.Marshal(map[string]any{"parameters": l.parameters()})
+	files["bench.rego"] = aggregated
+	return files.plain(dir, l.parameters())
+}
+
+// Namespaces writes the same controls as conftest wants them: a namespace for
+// each control, and msg for message.
+func (l library) Namespaces(dir string) error {
+	files := maps.Clone(l)
+	for name, text := range files {
+		files[name] = strings.Replace(text, `"message":`, `"msg":`, 1)
+	}
+	return files.plain(dir, l.parameters())
+}
+
+func (l library) plain(dir string, parameters map[string]any) error {
+	data, err := json.Marshal(map[string]any{"parameters": parameters})
 	if err != nil {
 		return err
 	}
-	files["data.json"] = string(data)
-	return files.write(dir)
+	l["data.json"] = string(data)
+	return l.write(dir)
 }
 
 func (l library) write(dir string) error {

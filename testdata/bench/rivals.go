@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,12 +34,6 @@ func (b *bench) files(n int) (dir string, err error) {
 	return dir, nil
 }
 
-// bundle writes the library of decide-40, from which all three decide.
-func (b *bench) bundle() (dir string, err error) {
-	dir = filepath.Join(b.dir, "bundle")
-	return dir, newLibrary(1).Bundle(dir)
-}
-
 // tool finds a program that testdata/bench/tools/install built.
 func tool(name string) (string, error) {
 	root := os.Getenv("CROSSCHECK_SERVERS")
@@ -67,8 +62,12 @@ func opaExec(ctx context.Context, b *bench) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := b.size(2000, 500)
-	return b.rival(ctx, n, n, func(bundle, files string) process {
+	bundle := filepath.Join(b.dir, "bundle")
+	if err := newLibrary(1).Bundle(bundle); err != nil {
+		return nil, err
+	}
+	n := b.size(10_000, 1000)
+	return b.rival(ctx, n, n, `"expected":`, func(files string) process {
 		return process{name: opa, args: []string{"exec", "--bundle", bundle, "--decision", "bench/violations", files}}
 	})
 }
@@ -79,19 +78,24 @@ func conftest(ctx context.Context, b *bench) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.rival(ctx, b.size(2000, 500), b.size(400, 100), func(bundle, files string) process {
+	policy := filepath.Join(b.dir, "conftest")
+	if err := newLibrary(1).Namespaces(policy); err != nil {
+		return nil, err
+	}
+	return b.rival(ctx, b.size(10_000, 1000), b.size(400, 100), `"msg":`, func(files string) process {
 		return process{name: path, args: []string{
-			"test", "--no-fail", "--no-color", "--output", "json", "--namespace", "main", "--data", filepath.Join(bundle, "data.json"), "--policy", bundle, files,
+			"test", "--no-fail", "--no-color", "--output", "json", "--all-namespaces", "--data", filepath.Join(policy, "data.json"), "--policy", policy, files,
 		}}
 	})
 }
 
-// rival compares whole processes that decide the same files by the same Rego:
-// ours n of them, the other one others of them. What they take is divided by
-// the number of files, start included.
-func (b *bench) rival(ctx context.Context, n, others int, other func(bundle, files string) process) ([]result, error) {
-	bundle, err := b.bundle()
-	if err != nil {
+// rival compares whole processes that decide such files by the same Rego: ours n
+// of them, the other one others of them. What they take is divided by the
+// number of files, start included. key stands once for each violation in what
+// the other one prints.
+func (b *bench) rival(ctx context.Context, n, others int, key string, other func(files string) process) ([]result, error) {
+	library := filepath.Join(b.dir, "library-40")
+	if err := newLibrary(1).write(library); err != nil {
 		return nil, err
 	}
 	files, err := b.files(n)
@@ -102,34 +106,57 @@ func (b *bench) rival(ctx context.Context, n, others int, other func(bundle, fil
 	if err != nil {
 		return nil, err
 	}
-	ours, err := self("decide", bundle, files)
+	ours, err := self("decide", library, files)
 	if err != nil {
 		return nil, err
 	}
-	theirs := other(bundle, fewer)
-	var said counter
-	theirs.out = &said
-	took, err := rounds{most: 3, until: 40 * time.Second}.processes(ctx, ours, theirs)
-	if err != nil {
-		return nil, err
+	theirs := other(fewer)
+	found := [2]*seen{{key: `"expected":`}, {key: key}}
+	ours.out, theirs.out = found[0], found[1]
+	var took [2]spent
+	for range 2 {
+		for i, p := range []process{ours, theirs} {
+			found[i].times, found[i].rest = 0, nil
+			s, err := p.run(ctx)
+			if err != nil {
+				return nil, err
+			}
+			took[i] = took[i].least(s)
+		}
 	}
-	if said.n < int64(others) {
-		return nil, fmt.Errorf("%s said only %d bytes of %d files", theirs.name, said.n, others)
+	if n == others && found[0].times != found[1].times {
+		return nil, fmt.Errorf("%d violations by crosscheck, %d by %s", found[0].times, found[1].times, theirs.name)
+	}
+	if found[1].times == 0 {
+		return nil, fmt.Errorf("%s found nothing", theirs.name)
 	}
 	each := func(d time.Duration, n int) time.Duration { return d / time.Duration(n) }
 	of := func(a, b time.Duration) result {
 		return result{ratio(each(b, others), each(a, n)), fmt.Sprintf("%s for %d files by crosscheck, %s for %d by %s",
-			a.Round(time.Millisecond), n, b.Round(time.Millisecond), others, filepath.Base(theirs.name))}
+			ms(a), n, ms(b), others, filepath.Base(theirs.name))}
 	}
 	return []result{of(took[0].cpu, took[1].cpu), of(took[0].wall, took[1].wall)}, nil
 }
 
-// counter counts bytes.
-type counter struct{ n int64 }
+// seen counts how often a key stands in what a process prints.
+type seen struct {
+	key   string
+	times int
+	rest  []byte
+}
 
 // Write implements io.Writer.
-func (c *counter) Write(p []byte) (int, error) {
-	c.n += int64(len(p))
+func (s *seen) Write(p []byte) (int, error) {
+	b := append(s.rest, p...)
+	for {
+		i := bytes.Index(b, []byte(s.key))
+		if i < 0 {
+			break
+		}
+		s.times++
+		b = b[i+len(s.key):]
+	}
+	s.rest = bytes.Clone(b[max(0, len(b)-len(s.key)+1):])
 	return len(p), nil
 }
 
