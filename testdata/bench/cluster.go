@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 
@@ -109,7 +108,7 @@ type objectKind struct {
 
 // draft is a document while it is generated.
 type draft struct {
-	*rand.Rand
+	random
 	kind      objectKind
 	origin    string
 	namespace string
@@ -122,7 +121,7 @@ type draft struct {
 
 // draft begins document i: what its id tells.
 func (s *clusters) draft(i int, origin string) *draft {
-	d := &draft{Rand: rand.New(rand.NewPCG(s.seed, uint64(i))), origin: origin, which: mix(s.seed, uint64(i))}
+	d := &draft{random: newRandom(s.seed, uint64(i)), origin: origin, which: mix(s.seed, uint64(i))}
 	of, sum := kinds, 0
 	if s.workloads {
 		of = kinds[:holdPods]
@@ -150,7 +149,7 @@ func (d *draft) id() string {
 // was changed: another image, another count, seldom another setting.
 func (d *draft) resource() audit.Resource {
 	at := strings.LastIndexByte(d.kind.typ, '/')
-	uid := fmt.Sprintf("%08x-%04x-4%03x-a%03x-%012x", d.Uint32(), d.Uint32()&0xffff, d.Uint32()&0xfff, d.Uint32()&0xfff, d.Uint64()&0xffffffffffff)
+	uid := fmt.Sprintf("%08x-%04x-4%03x-a%03x-%012x", d.IntN(1<<32), d.IntN(1<<16), d.IntN(1<<12), d.IntN(1<<12), d.Uint64()&0xffffffffffff)
 	labels := map[string]any{
 		"app.kubernetes.io/name": d.name[:strings.LastIndexByte(d.name, '-')], "app.kubernetes.io/managed-by": pick(d, []string{"Helm", "argocd", "kustomize"}),
 		"app.kubernetes.io/version": fmt.Sprintf("%d.%d.%d", d.IntN(9), d.IntN(30), d.IntN(20)),
@@ -171,7 +170,7 @@ func (d *draft) resource() audit.Resource {
 	d.object = map[string]any{"apiVersion": d.kind.typ[:at], "kind": d.kind.typ[at+1:], "metadata": metadata}
 	// What follows is drawn anew one time in eight: then most of it is another.
 	if anew := mix(d.which, uint64(d.version)); d.version > 0 && anew%8 == 0 {
-		d.Rand = rand.New(rand.NewPCG(anew, 1))
+		d.random = newRandom(anew, 1)
 	}
 	d.kind.fill(d)
 	tags := map[string]string{}
@@ -199,9 +198,6 @@ func (d *draft) annotations() map[string]any {
 	}
 	return out
 }
-
-// mix gives a number that follows from a and b and looks like no other.
-func mix(a, b uint64) uint64 { return rand.NewPCG(a, b).Uint64() }
 
 // chance is true so many times in a hundred.
 func (d *draft) chance(percent int) bool { return d.IntN(100) < percent }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -38,14 +39,14 @@ type tally struct {
 	types            map[string]int64
 }
 
-// each writes a part to a sink of lines and counts.
-func (p part) each(yield func(line []byte) error) (tally, error) {
+// each writes a part and counts what it writes.
+func (p part) each(yield func(typ string, line []byte) error) (tally, error) {
 	t := tally{types: map[string]int64{}}
 	err := p.write(func(typ string, line []byte) error {
 		t.resources++
 		t.bytes += int64(len(line)) + 1
 		t.types[typ]++
-		return yield(line)
+		return yield(typ, line)
 	})
 	return t, err
 }
@@ -81,30 +82,43 @@ type memory struct {
 	objects   map[string][]byte
 	lines     [][]byte
 	bytes     int64
+	each      *memory // the first document of each type of each origin
 }
 
 func hold(parts []part) (*memory, error) {
-	m := &memory{objects: map[string][]byte{}}
+	m := &memory{objects: map[string][]byte{}, each: &memory{objects: map[string][]byte{}}}
 	for _, p := range parts {
-		var buf bytes.Buffer
-		t, err := p.each(func(line []byte) error {
+		var buf, firsts bytes.Buffer
+		seen := map[string]bool{}
+		t, err := p.each(func(typ string, line []byte) error {
 			buf.Write(line)
 			buf.WriteByte('\n')
+			if !seen[typ] {
+				seen[typ] = true
+				firsts.Write(line)
+				firsts.WriteByte('\n')
+			}
 			return nil
 		})
 		if err != nil {
 			return nil, fmt.Errorf("generating %s: %w", p.origin, err)
 		}
-		digest := audit.Digest(buf.Bytes())
-		m.objects[digest] = buf.Bytes()
-		m.snapshots = append(m.snapshots, p.snapshotOf(t, digest, moment))
+		m.add(p.snapshotOf(t, "", moment), buf.Bytes())
+		m.each.add(p.snapshotOf(t, "", moment), firsts.Bytes())
 		for line := range bytes.Lines(buf.Bytes()) {
 			m.lines = append(m.lines, bytes.TrimSuffix(line, []byte("\n")))
 		}
 		m.bytes += t.bytes
 	}
-	slices.SortFunc(m.snapshots, func(a, b audit.Snapshot) int { return bytes.Compare([]byte(a.Origin), []byte(b.Origin)) })
 	return m, nil
+}
+
+// add keeps a snapshot, in order of the origins.
+func (m *memory) add(s audit.Snapshot, content []byte) {
+	s.Digest = audit.Digest(content)
+	m.objects[s.Digest] = content
+	m.snapshots = append(m.snapshots, s)
+	slices.SortFunc(m.snapshots, func(a, b audit.Snapshot) int { return cmp.Compare(a.Origin, b.Origin) })
 }
 
 // Put implements audit.Vault.
@@ -157,7 +171,7 @@ func record(dir string, parts []part, at time.Time) (size int64, err error) {
 		list.Snapshots = append(list.Snapshots, e)
 		size += t.bytes
 	}
-	slices.SortFunc(list.Snapshots, func(a, b entry) int { return bytes.Compare([]byte(a.Origin), []byte(b.Origin)) })
+	slices.SortFunc(list.Snapshots, func(a, b entry) int { return cmp.Compare(a.Origin, b.Origin) })
 	return size, list.save(dir)
 }
 
@@ -198,7 +212,7 @@ func (p part) compress(name string) (t tally, digest string, err error) {
 	sum := sha256.New()
 	w := io.MultiWriter(z, sum)
 	buf := make([]byte, 0, 1<<20)
-	t, err = p.each(func(line []byte) error {
+	t, err = p.each(func(_ string, line []byte) error {
 		buf = append(append(buf, line...), '\n')
 		if len(buf) < 1<<19 {
 			return nil

@@ -146,12 +146,10 @@ func (s shape) attribute(name string, v int) string {
 		return fmt.Sprintf("\n# %[1]s: containers, and where it says so.\n%[1]s := array.concat(\n\t%[2]s,\n\t%[3]s,\n) if _spec.containers[0].name\n",
 			name, found("containers"), found("initContainers"))
 	}
-	guard := ` if _spec.containers[0].name`
-	path := fmt.Sprintf(`sprintf("%%s/%s", [_path])`, c.path)
+	guard, path := " if _spec.containers[0].name", fmt.Sprintf(`sprintf("%%s/%s", [_path])`, c.path)
 	if s.adapter != "pod" {
-		guard, path = "", fmt.Sprintf("%q", "/data/"+c.path)
 		source, typ, _ := strings.Cut(s.types[0], "/")
-		guard = fmt.Sprintf(" if {\n\tinput.source == %q\n\tinput.type == %q\n}", source, typ)
+		guard, path = fmt.Sprintf(" if {\n\tinput.source == %q\n\tinput.type == %q\n}", source, typ), fmt.Sprintf("%q", "/data/"+c.path)
 	}
 	return fmt.Sprintf(`
 # %[1]s: what was found, and where.

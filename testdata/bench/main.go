@@ -164,6 +164,9 @@ func measurements() []measurement {
 
 // measure runs what is wanted and prints its lines.
 func (b *bench) measure(ctx context.Context) error {
+	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
+		fmt.Fprintf(os.Stderr, "bench: load average %s: wall times and workers-2 mean something on an idle machine only\n", strings.TrimSpace(string(load)))
+	}
 	var failed []error
 	for _, m := range measurements() {
 		if !slices.ContainsFunc(m.numbers, func(n number) bool { return b.want.MatchString(n.name) }) {

@@ -127,7 +127,7 @@ func (d *draft) container(i int, at string) map[string]any {
 // environment has few variables mostly, hundreds seldom. Literals are tokens, as
 // the collector leaves them.
 func (d *draft) environment(at string) []any {
-	n := int(min(700, 4*math.Exp(1.1*d.NormFloat64())))
+	n := int(min(700, 3.4*math.Exp(1.1*d.NormFloat64())))
 	out := make([]any, n)
 	for i := range out {
 		name := fmt.Sprintf("%s_%d", pick(d, []string{"DATABASE_URL", "LOG_LEVEL", "QUEUE", "REGION", "FEATURE"}), i)

@@ -23,7 +23,7 @@ func (b *bench) files(n int) (dir string, err error) {
 	}
 	i := 0
 	for _, p := range (&clusters{seed: seed, n: n}).parts() {
-		_, err := p.each(func(line []byte) error {
+		_, err := p.each(func(_ string, line []byte) error {
 			i++
 			return os.WriteFile(filepath.Join(dir, fmt.Sprintf("%06d.json", i)), line, 0o600)
 		})

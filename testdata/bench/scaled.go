@@ -27,8 +27,8 @@ type scaled struct {
 	groups  int // how many sets of origins the copies share, so that a large estate has large origins
 	origins []template
 	marks   []mark
-	pairs   map[string]int               // first two numbers of each address → their place
-	version func(copy, document int) int // nil: every document is as it was recorded
+	pairs   map[string]int                 // first two numbers of each address → their place
+	version func(number, document int) int // nil: every document is as it was recorded
 }
 
 // template is one recorded origin.
