@@ -154,6 +154,9 @@ func (d *draft) resource() audit.Resource {
 		"app.kubernetes.io/name": d.name[:strings.LastIndexByte(d.name, '-')], "app.kubernetes.io/managed-by": pick(d, []string{"Helm", "argocd", "kustomize"}),
 		"app.kubernetes.io/version": fmt.Sprintf("%d.%d.%d", d.IntN(9), d.IntN(30), d.IntN(20)),
 	}
+	if !d.chance(5) {
+		labels["cost-centre"], labels["app.kubernetes.io/part-of"] = fmt.Sprintf("K-%04d", d.IntN(10_000)), pick(d, teams)
+	}
 	if !d.chance(6) {
 		labels["team"] = strings.SplitN(d.namespace, "-", 2)[0]
 	}
@@ -194,7 +197,7 @@ func (d *draft) annotations() map[string]any {
 		d.redacted = append(d.redacted, "/data/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration")
 	}
 	if d.chance(3) {
-		out["nordhafen.example/runbook"] = d.prose(500 + d.IntN(9_000))
+		out["nordhafen.example/runbook"] = d.prose(500 + d.IntN(7_000))
 	}
 	return out
 }

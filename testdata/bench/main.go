@@ -168,10 +168,12 @@ func (b *bench) measure(ctx context.Context) error {
 		fmt.Fprintf(os.Stderr, "bench: load average %s: wall times and workers-2 mean something on an idle machine only\n", strings.TrimSpace(string(load)))
 	}
 	var failed []error
+	measured := 0
 	for _, m := range measurements() {
 		if !slices.ContainsFunc(m.numbers, func(n number) bool { return b.want.MatchString(n.name) }) {
 			continue
 		}
+		measured++
 		began := time.Now()
 		results, err := m.run(ctx, b)
 		fmt.Fprintf(os.Stderr, "bench: %s: %s\n", m.names(), time.Since(began).Round(100*time.Millisecond))
@@ -185,6 +187,9 @@ func (b *bench) measure(ctx context.Context) error {
 		for i, n := range m.numbers {
 			b.print(n, results[i])
 		}
+	}
+	if measured == 0 {
+		failed = append(failed, fmt.Errorf("no number is called %q: -list names them", b.want))
 	}
 	if b.missed > 0 {
 		failed = append(failed, fmt.Errorf("%d goals were missed", b.missed))

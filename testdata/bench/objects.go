@@ -86,10 +86,10 @@ func (d *draft) container(i int, at string) map[string]any {
 	switch {
 	case d.chance(6):
 		tag = "latest"
-	case d.chance(60):
+	case d.chance(92):
 		tag += "@sha256:" + d.hex(64)
 	}
-	drop := []any{"ALL"}
+	drop := []any{"ALL", "MKNOD", "NET_RAW", "SETUID", "SYS_CHROOT"}
 	if d.chance(8) {
 		drop = []any{}
 	}
@@ -97,13 +97,19 @@ func (d *draft) container(i int, at string) map[string]any {
 	if d.chance(5) {
 		capabilities["add"] = []any{pick(d, []string{"NET_ADMIN", "NET_BIND_SERVICE", "SYS_PTRACE", "CHOWN"})}
 	}
+	user := d.number(65532)
+	if d.chance(4) {
+		user = d.number(0)
+	}
 	c := map[string]any{
+		"workingDir": "/app", "tty": d.chance(2),
 		"name": fmt.Sprintf("%s-%d", pick(d, nouns), i), "image": "registry.nordhafen.example/" + d.namespace + "/" + d.name + ":" + tag,
 		"imagePullPolicy": "IfNotPresent", "env": d.environment(at), "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
 		"ports": []any{map[string]any{"name": "http", "containerPort": d.number(8080 + i), "protocol": "TCP"}, map[string]any{"name": "metrics", "containerPort": d.number(9090 + i), "protocol": "TCP"}},
 		"securityContext": map[string]any{
 			"privileged": d.chance(2), "allowPrivilegeEscalation": d.chance(8), "runAsNonRoot": !d.chance(7), "readOnlyRootFilesystem": !d.chance(12),
-			"capabilities": capabilities, "seccompProfile": map[string]any{"type": "RuntimeDefault"},
+			"capabilities": capabilities, "seccompProfile": d.profile(), "appArmorProfile": d.profile(),
+			"runAsUser": user, "runAsGroup": user, "procMount": "Default", "seLinuxOptions": map[string]any{"type": "container_t"},
 		},
 		"volumeMounts": []any{
 			map[string]any{"name": "data", "mountPath": "/data"},
@@ -113,21 +119,29 @@ func (d *draft) container(i int, at string) map[string]any {
 	}
 	if !d.chance(10) {
 		c["resources"] = map[string]any{
-			"limits":   map[string]any{"cpu": fmt.Sprintf("%dm", 100+d.IntN(20)*100), "memory": fmt.Sprintf("%dMi", 64<<d.IntN(6))},
+			"limits":   map[string]any{"cpu": fmt.Sprintf("%dm", 100+d.IntN(20)*100), "memory": fmt.Sprintf("%dMi", 64<<d.IntN(6)), "ephemeral-storage": "1Gi"},
 			"requests": map[string]any{"cpu": "100m", "memory": "128Mi"},
 		}
 	}
 	if !d.chance(15) {
 		probe := map[string]any{"httpGet": map[string]any{"path": "/healthz", "port": "http", "scheme": "HTTP"}, "periodSeconds": d.number(10), "timeoutSeconds": d.number(1), "failureThreshold": d.number(3)}
-		c["livenessProbe"], c["readinessProbe"] = probe, probe
+		c["livenessProbe"], c["readinessProbe"], c["startupProbe"] = probe, probe, probe
+		c["lifecycle"] = map[string]any{"preStop": map[string]any{"sleep": map[string]any{"seconds": d.number(5)}}}
 	}
 	return c
+}
+
+func (d *draft) profile() map[string]any {
+	if d.chance(5) {
+		return map[string]any{"type": "Unconfined"}
+	}
+	return map[string]any{"type": "RuntimeDefault"}
 }
 
 // environment has few variables mostly, hundreds seldom. Literals are tokens, as
 // the collector leaves them.
 func (d *draft) environment(at string) []any {
-	n := int(min(700, 3.4*math.Exp(1.1*d.NormFloat64())))
+	n := int(min(700, 2*math.Exp(1.1*d.NormFloat64())))
 	out := make([]any, n)
 	for i := range out {
 		name := fmt.Sprintf("%s_%d", pick(d, []string{"DATABASE_URL", "LOG_LEVEL", "QUEUE", "REGION", "FEATURE"}), i)
@@ -204,7 +218,7 @@ func (d *draft) networkPolicy() {
 
 // definition has a schema of a few kilobytes up to two hundred, nested deeply.
 func (d *draft) definition() {
-	budget := 2_000 + int(min(190_000, 14_000*math.Exp(1.1*d.NormFloat64())))
+	budget := 2_000 + int(min(190_000, 5_000*math.Exp(1.7*d.NormFloat64())))
 	versions := []any{}
 	for budget > 0 {
 		schema := d.schema(6, &budget)

@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // workloads are the types that hold a pod's specification.
 var workloads = []string{
@@ -112,13 +115,18 @@ func gone(of, path string) variant {
 }
 
 func dots(path string) string {
-	b := []byte(path)
-	for i := range b {
-		if b[i] == '/' {
-			b[i] = '.'
+	out := ""
+	for i, name := range strings.Split(path, "/") {
+		switch {
+		case strings.Contains(name, "-"):
+			out += fmt.Sprintf("[%q]", name)
+		case i > 0:
+			out += "." + name
+		default:
+			out = name
 		}
 	}
-	return string(b)
+	return out
 }
 
 func containerShapes() []shape {
@@ -134,20 +142,20 @@ func containerShapes() []shape {
 		added.cases = append(added.cases, variant{fmt.Sprintf(`some name in c.securityContext.capabilities.add; startswith(name, %q)`, prefix), "name", add})
 	}
 	return []shape{
-		perContainer("flags_on", "critical", on("c", "securityContext/privileged"), on("c", "stdin"), on("c", "tty"), on("c", "stdinOnce"), on("c", "securityContext/procMount")),
-		perContainer("escalation", "high", off("c", "securityContext/allowPrivilegeEscalation", "false"), off("c", "imagePullPolicy", `"Always"`),
-			off("c", "terminationMessagePolicy", `"FallbackToLogsOnError"`), off("c", "securityContext/seLinuxOptions/type", `"container_t"`), off("c", "terminationMessagePath", `"/dev/termination-log"`)),
+		perContainer("flags_on", "critical", on("c", "securityContext/privileged"), on("c", "stdin"), on("c", "tty"), on("c", "stdinOnce"), on("c", "securityContext/windowsOptions/hostProcess")),
+		perContainer("escalation", "high", off("c", "securityContext/allowPrivilegeEscalation", "false"), off("c", "imagePullPolicy", `"IfNotPresent"`),
+			off("c", "terminationMessagePolicy", `"File"`), off("c", "securityContext/seLinuxOptions/type", `"container_t"`), off("c", "terminationMessagePath", `"/dev/termination-log"`)),
 		perContainer("root", "high", off("c", "securityContext/runAsNonRoot", "true"), off("c", "securityContext/runAsUser", "65532"),
 			off("c", "securityContext/runAsGroup", "65532"), off("c", "securityContext/appArmorProfile/type", `"RuntimeDefault"`), off("c", "workingDir", `"/app"`)),
 		perContainer("writable", "medium", off("c", "securityContext/readOnlyRootFilesystem", "true"), off("c", "securityContext/seccompProfile/type", `"RuntimeDefault"`),
-			off("c", "restartPolicy", `"Always"`), off("c", "securityContext/windowsOptions/hostProcess", "false"), off("c", "securityContext/capabilities/drop", `["ALL"]`)),
+			off("c", "securityContext/procMount", `"Default"`), off("c", "tty", "false"), off("c", "securityContext/privileged", "false")),
 		perContainer("kept_capabilities", "medium", kept("ALL"), kept("NET_RAW"), kept("MKNOD"), kept("SETUID"), kept("SYS_CHROOT")),
 		added,
 		perContainer("image", "low", variant{`endswith(c.image, ":latest")`, "c.image", "image"}, variant{`not contains(c.image, "@sha256:")`, "c.image", "image"},
 			variant{`not startswith(c.image, "registry.nordhafen.example/")`, "c.image", "image"}, variant{`contains(c.image, "/library/")`, "c.image", "image"},
 			variant{`not regex.match(":v?[0-9]+\\.[0-9]+", c.image)`, "c.image", "image"}),
 		perContainer("limits", "medium", gone("c", "resources/limits/memory"), gone("c", "resources/limits/cpu"), gone("c", "resources/requests/memory"),
-			gone("c", "resources/requests/cpu"), gone("c", "resources/limits/pids")),
+			gone("c", "resources/requests/cpu"), gone("c", "resources/limits/ephemeral-storage")),
 		perContainer("probes", "low", gone("c", "livenessProbe"), gone("c", "readinessProbe"), gone("c", "startupProbe"), gone("c", "lifecycle/preStop"), gone("c", "livenessProbe/timeoutSeconds")),
 		perContainer("ports", "medium", variant{"some p in c.ports; p.hostPort > 0", "p.hostPort", "ports"}, variant{"some p in c.ports; p.containerPort < 1024", "p.containerPort", "ports"},
 			variant{"some p in c.ports; p.containerPort == 22", "p.containerPort", "ports"}, variant{`some p in c.ports; p.protocol == "UDP"`, "p.containerPort", "ports"},
@@ -188,9 +196,9 @@ func objectShapes() []shape {
 	return []shape{
 		object("exposed", "v1/Service", equal("spec/type", "LoadBalancer", "NodePort", "ExternalName", "Public", "Any")...),
 		object("bound", "rbac.authorization.k8s.io/v1/RoleBinding", equal("roleRef/name", "cluster-admin", "admin", "edit", "root", "owner")...),
-		object("plain_http", "networking.k8s.io/v1/Ingress", gone(d, "spec/tls"), gone(d, "spec/ingressClassName"), gone(d, "spec/rules"), gone(d, "spec/defaultBackend"), gone(d, "metadata/annotations")),
+		object("plain_http", "networking.k8s.io/v1/Ingress", gone(d, "spec/tls"), gone(d, "spec/ingressClassName"), gone(d, "spec/rules"), gone(d, "metadata/uid"), gone(d, "metadata/annotations")),
 		object("open_policy", "networking.k8s.io/v1/NetworkPolicy", gone(d, "spec/ingress"), gone(d, "spec/egress"), gone(d, "spec/podSelector/matchLabels"), gone(d, "spec/policyTypes"), gone(d, "metadata/labels")),
-		object("mutable", "v1/ConfigMap", gone(d, "immutable"), gone(d, "metadata/labels"), gone(d, "metadata/annotations"), gone(d, "binaryData"), gone(d, "metadata/namespace")),
+		object("mutable", "v1/ConfigMap", gone(d, "immutable"), gone(d, "metadata/labels"), gone(d, "metadata/annotations"), gone(d, "metadata/uid"), gone(d, "metadata/namespace")),
 		object("mounted", "v1/ServiceAccount", off(d, "automountServiceAccountToken", "false"), gone(d, "imagePullSecrets"), gone(d, "metadata/labels"), gone(d, "metadata/annotations"), gone(d, "secrets")),
 	}
 }
