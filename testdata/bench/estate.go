@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -181,6 +182,38 @@ func (l recording) save(dir string) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, "snapshots.json"), b, 0o600)
+}
+
+// recordNight writes what a night of a series is, for whoever wants to try it by
+// hand: DIR estate|clusters|workloads RESOURCES NIGHT.
+func recordNight(args []string) error {
+	if len(args) != 4 {
+		return errors.New("want record DIR estate|clusters|workloads RESOURCES NIGHT")
+	}
+	n, err := strconv.Atoi(args[2])
+	if err != nil {
+		return fmt.Errorf("resources: %w", err)
+	}
+	night, err := strconv.Atoi(args[3])
+	if err != nil {
+		return fmt.Errorf("night: %w", err)
+	}
+	var parts []part
+	switch what := args[1]; what {
+	case "estate":
+		s, err := newScaled(n)
+		if err != nil {
+			return err
+		}
+		s.version = func(number, document int) int { return changes(uint64(number)<<32|uint64(document), night) }
+		parts = s.parts()
+	case "clusters", "workloads":
+		parts = (&clusters{seed: seed, n: n, workloads: what == "workloads", version: func(i int) int { return changes(uint64(i), night) }}).parts()
+	default:
+		return fmt.Errorf("%q: want estate, clusters or workloads", what)
+	}
+	_, err = record(args[0], parts, moment.AddDate(0, 0, night))
+	return err
 }
 
 // restamp makes a recording one of another night in which nothing changed.

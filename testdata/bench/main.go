@@ -5,6 +5,11 @@
 //	go run ./testdata/bench -only decide-40    what a regular expression matches
 //	go run ./testdata/bench -quick             smaller, for development: no goal was set for these sizes
 //
+// With record it writes a generated estate for crosscheck to audit, as it is in
+// a night of a series in which one resource in a hundred changes every night:
+//
+//	go run ./testdata/bench record DIR estate|clusters|workloads RESOURCES NIGHT
+//
 // It prints one line for each number, name, value, goal and ok or missed, and
 // exits 1 if one is missed. docs/benchmarks.md says what each number means.
 package main
@@ -40,6 +45,9 @@ func main() {
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if len(args) > 1 && args[0] == "child" {
 		return child(ctx, args[1], args[2:], out)
+	}
+	if len(args) > 0 && args[0] == "record" {
+		return recordNight(args[1:])
 	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	only := flags.String("only", "", "regular expression of the numbers to measure")
