@@ -38,6 +38,7 @@ var (
 var (
 	errUnbound  = errors.New("data.estate is read other than by source, kind and key")
 	errNotJSON  = errors.New("an object has a key that is not a string, or a number is written as JSON has none")
+	errTime     = errors.New("the machine has no time to judge by")
 	errConflict = errors.New("a rule has two values")
 )
 
