@@ -89,15 +89,12 @@ func (p *pair) differ(ctx context.Context, rule, doc string) (evaluated bool, er
 
 // sameValue compares what OPA writes, and what JSON there is.
 func (p *pair) sameValue(got *vm.Value, want *ast.Term) error {
-	text, err := p.machine.AppendJSON(nil, got)
 	if term := p.machine.ToOPA(got); term.String() != want.String() {
 		return fmt.Errorf("got %v, want %v", term, want)
 	}
-	if err != nil { // keys that JSON does not have
-		return nil //nolint:nilerr // the values are the same
-	}
+	text, unwritten := p.machine.AppendJSON(nil, got)
 	value, err := ast.JSON(want.Value)
-	if err != nil {
+	if err != nil || unwritten != nil { // keys that JSON does not have
 		return err
 	}
 	var b bytes.Buffer

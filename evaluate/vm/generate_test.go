@@ -160,7 +160,7 @@ func (g *generator) term(depth int) string {
 		return g.one(g.scalar(), "input.a", "input.o", "input.l", "input.s", "input.n", "input.l[0]", "input.o.b", "input.none", g.rule())
 	}
 	t := func() string { return g.term(depth - 1) }
-	any := func() string { return g.any(depth - 1) }
+	untyped := func() string { return g.any(depth - 1) }
 	switch g.rng.Intn(10) {
 	case 0:
 		return fmt.Sprintf("[%s, %s]", t(), t())
@@ -176,13 +176,13 @@ func (g *generator) term(depth int) string {
 		g.vars = g.vars[:before]
 		return out
 	case 5:
-		return fmt.Sprintf("(%s %s %s)", any(), g.one("+", "-", "*", "/", "%", "-", "|", "&"), any())
+		return fmt.Sprintf("(%s %s %s)", untyped(), g.one("+", "-", "*", "/", "%", "-", "|", "&"), untyped())
 	case 6:
-		return fmt.Sprintf("%s[%s]", g.one("input.l", "input.o", "input", any()), t())
+		return fmt.Sprintf("%s[%s]", g.one("input.l", "input.o", "input", untyped()), t())
 	case 7:
-		return fmt.Sprintf(g.one("count(%s)", "lower(%s)", "sum(%s)", "max(%s)", "sort(%s)", "is_string(%s)", "is_number(%s)", "object.keys(%s)", "to_number(%s)", "floor(%s)", "json.marshal(%s)", "trim_space(%s)", "abs(%s)", "type_name(%s)"), any())
+		return fmt.Sprintf(g.one("count(%s)", "lower(%s)", "sum(%s)", "max(%s)", "sort(%s)", "is_string(%s)", "is_number(%s)", "object.keys(%s)", "to_number(%s)", "floor(%s)", "json.marshal(%s)", "trim_space(%s)", "abs(%s)", "type_name(%s)"), untyped())
 	case 8:
-		return fmt.Sprintf(g.one("startswith(%s, %s)", "contains(%s, %s)", "concat(%s, %s)", "split(%s, %s)", "array.concat(%s, %s)", "(%s in %s)", "object.union(%s, %s)", "trim(%s, %s)", "regex.match(%s, %s)", `object.get(%s, %s, "none")`, "replace(%s, %s, \"x\")", "object.remove(%s, %s)"), any(), any())
+		return fmt.Sprintf(g.one("startswith(%s, %s)", "contains(%s, %s)", "concat(%s, %s)", "split(%s, %s)", "array.concat(%s, %s)", "(%s in %s)", "object.union(%s, %s)", "trim(%s, %s)", "regex.match(%s, %s)", `object.get(%s, %s, "none")`, "replace(%s, %s, \"x\")", "object.remove(%s, %s)"), untyped(), untyped())
 	default:
 		return fmt.Sprintf("sprintf(%s, [%s, %s])", g.one(`"%v-%v"`, `"%s %d"`, `"%q%v"`, `"%v"`), t(), t())
 	}

@@ -66,9 +66,8 @@ type Machine struct {
 	generations    uint64 // handed out so far
 
 	ctx         context.Context // of the call under way
-	cancel      topdown.Cancel
-	steps       int64 // left before the next look at the budget
-	budget      int64 // steps left beyond those
+	steps       int64           // left before the next look at the budget
+	budget      int64           // steps left beyond those
 	bytes       int64
 	err         error
 	returned    *Value
