@@ -38,6 +38,7 @@ var (
 var (
 	errUnbound  = errors.New("data.estate is read other than by source, kind and key")
 	errNotJSON  = errors.New("an object has a key that is not a string, or a number is written as JSON has none")
+	errNoRule   = errors.New("the plan has no such rule")
 	errTime     = errors.New("the machine has no time to judge by")
 	errConflict = errors.New("a rule has two values")
 )
@@ -140,6 +141,9 @@ func (m *Machine) next(generation *uint64) {
 // call to call; those that can are asked anew, so that each call makes the
 // look-ups that it rests on.
 func (m *Machine) Call(ctx context.Context, r *Rule, input *Value, l Limits) (*Value, error) {
+	if r == nil {
+		return nil, errNoRule
+	}
 	m.begin(ctx, l)
 	v := m.invoke((*function)(r), input, m.data, nil, nil)
 	if err := m.end(); err != nil {
