@@ -99,17 +99,21 @@ func (a *Auditor) Run(ctx context.Context, o Order) (Run, error) {
 		Exceptions: a.Excepted, Provenance: a.Provenance, Notices: []Notice{},
 	}
 	var attempt string
+	var last Run
 	if a.Ledger != nil {
 		var err error
 		if attempt, err = a.Ledger.Begin(ctx, run.Started); err != nil {
 			return Run{}, fmt.Errorf("ledger: %w", err)
 		}
+		if last, _, err = a.Ledger.LastComplete(ctx); err != nil {
+			return Run{}, fmt.Errorf("ledger: %w", err)
+		}
 	}
-	if err := a.collect(ctx, &run, o); err != nil {
+	if err := a.collect(ctx, &run, last, o); err != nil {
 		return run, err
 	}
 	a.judgeBy(&run, o)
-	if err := a.decide(ctx, &run, o); err != nil {
+	if err := a.decide(ctx, &run, last, o); err != nil {
 		return run, err
 	}
 	return a.record(ctx, attempt, run)

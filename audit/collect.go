@@ -21,8 +21,9 @@ type reading struct {
 	origin    string
 }
 
-// collect fills run.Snapshots, one for each origin, whatever happens to the sources.
-func (a *Auditor) collect(ctx context.Context, run *Run, o Order) error {
+// collect fills run.Snapshots, one for each origin, whatever happens to the
+// sources. last is the last complete run, if there is one.
+func (a *Auditor) collect(ctx context.Context, run *Run, last Run, o Order) error {
 	var todo []reading
 	for _, c := range a.Collectors {
 		for _, origin := range c.Origins() {
@@ -36,8 +37,14 @@ func (a *Auditor) collect(ctx context.Context, run *Run, o Order) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(cmp.Or(a.Parallel, 4))
 	for i, r := range todo {
+		var like string
+		for _, s := range last.Snapshots {
+			if s.Origin == r.origin {
+				like = s.Digest
+			}
+		}
 		g.Go(func() (err error) {
-			out[i], notices[i], err = a.snapshot(gctx, r, o.Scope.Resources)
+			out[i], notices[i], err = a.snapshot(gctx, r, like, o.Scope.Resources)
 			return err
 		})
 	}
@@ -48,7 +55,7 @@ func (a *Auditor) collect(ctx context.Context, run *Run, o Order) error {
 		run.Notices = append(run.Notices, n...)
 	}
 	if o.Overlay {
-		old, err := a.overlay(ctx, run, out)
+		old, err := a.overlay(run, last, out)
 		if err != nil {
 			return err
 		}
@@ -69,14 +76,15 @@ func (a *Auditor) collect(ctx context.Context, run *Run, o Order) error {
 
 // snapshot reads one origin. Only what crosscheck itself cannot do is an error:
 // a full disk, a cancelled run. What the source refuses is a gap.
-func (a *Auditor) snapshot(ctx context.Context, r reading, resources []string) (Snapshot, []Notice, error) {
+func (a *Auditor) snapshot(ctx context.Context, r reading, like string, resources []string) (Snapshot, []Notice, error) {
 	dir, err := a.tempDir()
 	if err != nil {
 		return Snapshot{}, nil, fmt.Errorf("making room for the snapshot of %s: %w", r.origin, err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	a.tell(Event{Stage: "collecting", Origin: r.origin})
-	w := &counting{next: newSpill(dir, r.origin), tell: func(n int64) { a.tell(Event{Stage: "collecting", Origin: r.origin, Done: n}) }}
+	w := &counting{next: newSpill(ctx, dir, r.origin, a.Vault, like), tell: func(n int64) { a.tell(Event{Stage: "collecting", Origin: r.origin, Done: n}) }}
+	defer w.next.abandon()
 	started := a.Now()
 	col, cerr := r.collector.Collect(ctx, Request{Origin: r.origin, Resources: resources}, w)
 	if err := cmp.Or(w.failed(), ctx.Err()); err != nil {
@@ -86,7 +94,7 @@ func (a *Auditor) snapshot(ctx context.Context, r reading, resources []string) (
 		a.Log.WarnContext(ctx, "origin could not be read", "origin", r.origin, "error", cerr.Error())
 		col.Gaps = append(col.Gaps, originGap(r.origin, cerr))
 	}
-	m, err := w.next.commit(ctx, a.Vault)
+	m, err := w.next.commit(ctx)
 	if err != nil {
 		return Snapshot{}, nil, err
 	}
@@ -135,15 +143,11 @@ func newSnapshot(origin string, col Collection, m merged, started, ended time.Ti
 }
 
 // overlay takes from the last complete run the snapshots of the origins that were not read afresh.
-func (a *Auditor) overlay(ctx context.Context, run *Run, fresh []Snapshot) ([]Snapshot, error) {
-	if a.Ledger == nil {
-		return nil, errors.New("a re-audit needs a ledger")
-	}
-	last, ok, err := a.Ledger.LastComplete(ctx)
+func (a *Auditor) overlay(run *Run, last Run, fresh []Snapshot) ([]Snapshot, error) {
 	switch {
-	case err != nil:
-		return nil, fmt.Errorf("ledger: %w", err)
-	case !ok:
+	case a.Ledger == nil:
+		return nil, errors.New("a re-audit needs a ledger")
+	case last.ID == "":
 		return nil, errors.New("no complete run to lay this one over: run `crosscheck audit` first")
 	}
 	var out []Snapshot

@@ -28,11 +28,30 @@ type Decider interface {
 // DecisionID identifies a decision by all that it rests on. slice is empty for a
 // control that cannot read the estate.
 func DecisionID(c Control, resource, input, slice string, asOf time.Time) string {
-	b, err := Canonical([]any{"crosscheck/decision/1", c.ID, c.Digest, resource, input, slice, Stamp(asOf)})
+	return Digest(appendIdentity(make([]byte, 0, 512), c, resource, input, slice, Stamp(asOf)))
+}
+
+// appendIdentity renders the canonical array of which the ID is the digest.
+func appendIdentity(b []byte, c Control, resource, input, slice, at string) []byte {
+	for i, s := range [...]string{"crosscheck/decision/1", c.ID, c.Digest, resource, input, slice, at} {
+		b = append(b, "[,,,,,,"[i])
+		b = appendString(b, s)
+	}
+	return append(b, ']')
+}
+
+// appendString renders a string as Canonical does.
+func appendString(b []byte, s string) []byte {
+	at := len(b)
+	b = append(append(append(b, '"'), s...), '"')
+	if nextSpecial(b, at+1) == len(b)-1 {
+		return b
+	}
+	quoted, err := Canonical(s)
 	if err != nil {
 		panic(err) // strings always render
 	}
-	return Digest(b)
+	return append(b[:at], quoted...)
 }
 
 // Stamp renders a time as everything here does: RFC 3339, UTC, whole seconds.

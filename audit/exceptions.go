@@ -3,6 +3,7 @@ package audit
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -58,17 +59,19 @@ func (e Exception) InForce(at time.Time) bool {
 
 // Exceptions annotates failed decisions and remembers what each exception covered.
 type Exceptions struct {
-	list []Exception
-	res  []*regexp.Regexp
-	asOf time.Time
-	used []map[string]bool // resources covered
+	list    []Exception
+	literal []string // how a resource must begin, before any glob
+	res     []*regexp.Regexp
+	asOf    time.Time
+	used    []map[string]bool // resources covered
 }
 
 // NewExceptions prepares a list for the moment a run judges by. The list must have passed Check.
 func NewExceptions(list []Exception, asOf time.Time) *Exceptions {
 	x := &Exceptions{list: list, asOf: asOf, used: make([]map[string]bool, len(list))}
 	for i, e := range list {
-		x.res = append(x.res, globRegexp(e.Resource))
+		literal, _, _ := strings.Cut(e.Resource, "*")
+		x.literal, x.res = append(x.literal, literal), append(x.res, globRegexp(e.Resource))
 		x.used[i] = map[string]bool{}
 	}
 	return x
@@ -76,8 +79,11 @@ func NewExceptions(list []Exception, asOf time.Time) *Exceptions {
 
 // Apply annotates the failed decisions of a verdict. The first exception that covers wins.
 func (x *Exceptions) Apply(v *Verdict) {
+	if len(x.list) == 0 || !slices.ContainsFunc(v.Decisions, func(d Decision) bool { return d.Outcome == Fail }) {
+		return
+	}
 	for i, e := range x.list {
-		if !e.InForce(x.asOf) || !x.res[i].MatchString(v.Resource) {
+		if !e.InForce(x.asOf) || !strings.HasPrefix(v.Resource, x.literal[i]) || !x.res[i].MatchString(v.Resource) {
 			continue
 		}
 		for j := range v.Decisions {

@@ -4,13 +4,23 @@ import "context"
 
 // SpillAll writes resources through a spill of a few bytes, so that every path of the merge runs.
 func SpillAll(ctx context.Context, dir string, limit int, v Vault, origin string, resources []Resource) (digest string, types map[string]int64, duplicates []string, err error) {
-	s := newSpill(dir, origin)
+	s := newSpill(ctx, dir, origin, v, "")
+	defer s.abandon()
 	s.limit = limit
 	for _, r := range resources {
 		if err := s.Write(r); err != nil {
 			return "", nil, nil, err
 		}
 	}
-	m, err := s.commit(ctx, v)
+	m, err := s.commit(ctx)
 	return m.digest, m.types, m.duplicates, err
+}
+
+// ParseVerdict reads a line of a segment both ways; fast is nil where only encoding/json can.
+func ParseVerdict(line []byte) (fast *Verdict, slow Verdict, err error) {
+	if v, ok := fastVerdict(line); ok {
+		fast = &v
+	}
+	slow, err = slowVerdict(line)
+	return fast, slow, err
 }

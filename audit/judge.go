@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -12,14 +13,18 @@ import (
 	"sync/atomic"
 )
 
-// decide has every resource in scope judged, and stores what is not a plain pass.
-func (a *Auditor) decide(ctx context.Context, run *Run, o Order) error {
+// decide has every resource in scope judged, and stores what is not a plain
+// pass. last is the run that this one probably resembles.
+func (a *Auditor) decide(ctx context.Context, run *Run, last Run, o Order) error {
 	id, err := runID(*run)
 	if err != nil {
 		return err
 	}
 	run.ID = id
-	t := &tally{run: run, order: o, counts: map[countKey]*Count{}, exceptions: NewExceptions(a.Exceptions, run.AsOf), tell: a.tell}
+	t := &tally{
+		run: run, order: o, catalog: a.Decider.Catalog(), counts: map[countKey]*Count{}, rows: map[rowKey][]*Count{},
+		exceptions: NewExceptions(a.Exceptions, run.AsOf), tell: a.tell,
+	}
 	for _, s := range run.Snapshots {
 		if o.Scope.Judges(s.Origin, "") || len(o.Scope.Resources) > 0 {
 			t.total += s.Resources
@@ -28,13 +33,15 @@ func (a *Auditor) decide(ctx context.Context, run *Run, o Order) error {
 	pr, pw := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		t.out = json.NewEncoder(pw)
+		out := bufio.NewWriterSize(pw, 64<<10)
+		t.out = json.NewEncoder(out)
 		t.out.SetEscapeHTML(false)
 		err := a.Decider.Decide(ctx, Judgement{AsOf: run.AsOf, Scope: o.Scope, Snapshots: run.Snapshots, Vault: a.Vault}, t.add)
+		err = cmp.Or(err, out.Flush())
 		pw.CloseWithError(err)
 		done <- err
 	}()
-	run.Verdicts, err = a.Vault.Put(ctx, pr)
+	run.Verdicts, err = a.Vault.PutLines(ctx, pr, last.Verdicts)
 	pr.CloseWithError(errors.New("vault stopped reading"))
 	if err := cmp.Or(<-done, err); err != nil {
 		return fmt.Errorf("deciding: %w", err)
@@ -63,7 +70,9 @@ func (a *Auditor) decide(ctx context.Context, run *Run, o Order) error {
 type tally struct {
 	run        *Run
 	order      Order
+	catalog    Catalog
 	counts     map[countKey]*Count
+	rows       map[rowKey][]*Count
 	exceptions *Exceptions
 	out        *json.Encoder
 	tell       func(Event)
@@ -72,16 +81,22 @@ type tally struct {
 	failed     int64
 }
 
+// rowKey names what mostly has the same controls, in the same order.
+type rowKey struct{ typ, origin string }
+
 func (t *tally) add(v Verdict) error {
 	t.exceptions.Apply(&v)
-	for _, d := range v.Decisions {
-		t.count(v, d)
-		if old, ok := t.order.Relink[d.Control+" "+v.Resource]; ok {
-			if t.run.Relinked == nil {
-				t.run.Relinked = map[string]string{}
-			}
-			t.run.Relinked[d.ID] = old
+	key := rowKey{v.Type, v.Origin}
+	row := t.rows[key]
+	for i, d := range v.Decisions {
+		if i >= len(row) || row[i].Control != d.Control {
+			row = append(row[:i:i], countOf(t.counts, countKey{d.Control, v.Type, v.Origin}))
+			t.rows[key] = row
 		}
+		t.count(row[i], d)
+	}
+	if len(t.order.Relink) > 0 {
+		t.relink(v)
 	}
 	if t.done++; t.done%100 == 0 || t.done == t.total {
 		t.tell(Event{Stage: "deciding", Done: t.done, Total: t.total, Violation: t.failed})
@@ -92,8 +107,22 @@ func (t *tally) add(v Verdict) error {
 	return nil
 }
 
-func (t *tally) count(v Verdict, d Decision) {
-	c := countOf(t.counts, countKey{d.Control, v.Type, v.Origin})
+// relink notes which decisions are judged again, by the IDs that they have in this run.
+func (t *tally) relink(v Verdict) {
+	for _, d := range v.Decisions {
+		old, ok := t.order.Relink[d.Control+" "+v.Resource]
+		if !ok {
+			continue
+		}
+		if t.run.Relinked == nil {
+			t.run.Relinked = map[string]string{}
+		}
+		c, _ := t.catalog.Control(d.Control)
+		t.run.Relinked[DecisionID(c, v.Resource, v.InputDigest, d.SliceDigest, t.run.AsOf)] = old
+	}
+}
+
+func (t *tally) count(c *Count, d Decision) {
 	c.Listed++
 	switch d.Outcome {
 	case Pass:

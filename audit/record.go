@@ -2,9 +2,7 @@ package audit
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -56,9 +54,10 @@ func (r Record) Verdicts(ctx context.Context, yield func(Verdict) error) error {
 		return err
 	}
 	defer seg.close()
+	j := joining{run: r.Run, seg: seg, fill: r.completing(), controls: controls, applying: map[string][]Control{}}
 	for _, s := range r.Run.Snapshots {
 		err := Documents(ctx, r.Vault, s.Digest, func(line []byte) error {
-			v, judged, err := r.verdict(seg, controls, line)
+			v, judged, err := j.verdict(line)
 			if err != nil || !judged {
 				return err
 			}
@@ -74,33 +73,59 @@ func (r Record) Verdicts(ctx context.Context, yield func(Verdict) error) error {
 	return nil
 }
 
-// verdict joins a document with what the segment says of it.
-func (r Record) verdict(seg *segment, controls []Control, line []byte) (Verdict, bool, error) {
+// joining joins documents with what the segment says of them.
+type joining struct {
+	run      Run
+	seg      *segment
+	fill     *completing
+	controls []Control
+	applying map[string][]Control // by source/type
+}
+
+func (j *joining) verdict(line []byte) (Verdict, bool, error) {
 	h, err := ParseHead(line)
-	if err != nil || !r.Run.Scope.Judges(h.Origin, h.ID) {
+	if err != nil || !j.run.Scope.Judges(h.Origin, h.ID) {
 		return Verdict{}, false, err
 	}
 	v := Verdict{Resource: h.ID, Name: h.Name, Type: h.Type, Origin: h.Origin, Owner: Owner(h.Tags), InputDigest: Digest(line), Tags: h.Tags}
-	stored := map[string]Decision{}
-	if next, ok := seg.peek(); ok && next.Resource == h.ID && next.Origin == h.Origin {
-		for _, d := range next.Decisions {
-			stored[d.Control] = d
-		}
-		seg.next()
+	var stored []Decision
+	if next, ok := j.seg.peek(); ok && next.Resource == h.ID && next.Origin == h.Origin {
+		stored = next.Decisions
+		j.seg.next()
 	}
-	for _, c := range controls {
-		if !c.AppliesToType(h.Source, h.Type) {
-			continue
-		}
-		d, ok := stored[c.ID]
-		if !ok {
-			d = Decision{Control: c.ID, Outcome: Pass}
-		}
-		d.ControlDigest = c.Digest
-		d.ID = DecisionID(c, v.Resource, v.InputDigest, d.SliceDigest, r.Run.AsOf)
-		v.Decisions = append(v.Decisions, d)
+	controls := j.apply(h.Source, h.Type)
+	if len(controls) > 0 {
+		v.Decisions = make([]Decision, len(controls))
 	}
-	return v, len(v.Decisions) > 0, seg.err
+	for i, c := range controls {
+		d := &v.Decisions[i]
+		*d = Decision{Control: c.ID, Outcome: Pass}
+		for _, s := range stored {
+			if s.Control == c.ID {
+				*d = s
+				d.ID = "" // it is this run's, whatever was stored
+			}
+		}
+		if err := j.fill.complete(&v, d); err != nil {
+			return Verdict{}, false, err
+		}
+	}
+	return v, len(v.Decisions) > 0, j.seg.err
+}
+
+// apply gives the controls that judge a type of a source.
+func (j *joining) apply(source, typ string) []Control {
+	key := source + "/" + typ
+	list, ok := j.applying[key]
+	if !ok {
+		for _, c := range j.controls {
+			if c.AppliesToType(source, typ) {
+				list = append(list, c)
+			}
+		}
+		j.applying[key] = list
+	}
+	return list
 }
 
 // Stored reads only what the segment holds: verdicts with a decision that is
@@ -113,70 +138,18 @@ func (r Record) Stored(ctx context.Context, yield func(Verdict) error) error {
 	if err != nil {
 		return err
 	}
+	fill := r.completing()
 	err = Lines(ctx, rc, func(line []byte) error {
 		v, err := parseVerdict(line)
 		if err != nil {
 			return fmt.Errorf("verdict segment: %w", err)
 		}
+		for i := range v.Decisions {
+			if err := fill.complete(&v, &v.Decisions[i]); err != nil {
+				return err
+			}
+		}
 		return yield(v)
 	})
 	return errors.Join(err, rc.Close())
-}
-
-// compact drops the decisions that Verdicts can derive. ok is false if nothing is left.
-func compact(v Verdict) (Verdict, bool) {
-	kept := v
-	kept.Decisions = nil
-	for _, d := range v.Decisions {
-		if d.Outcome != Pass || d.SliceDigest != "" {
-			kept.Decisions = append(kept.Decisions, d)
-		}
-	}
-	return kept, len(kept.Decisions) > 0
-}
-
-// segment reads a verdict segment one verdict ahead.
-type segment struct {
-	rc   io.ReadCloser
-	sc   *bufio.Scanner
-	head Verdict
-	ok   bool
-	err  error
-}
-
-func openSegment(ctx context.Context, v Vault, digest string) (*segment, error) {
-	s := &segment{rc: io.NopCloser(bytes.NewReader(nil))}
-	if digest != "" {
-		rc, err := v.Open(ctx, digest)
-		if err != nil {
-			return nil, err
-		}
-		s.rc = rc
-	}
-	s.sc = bufio.NewScanner(s.rc)
-	s.sc.Buffer(make([]byte, 64<<10), MaxLine)
-	s.next()
-	return s, s.err
-}
-
-func (s *segment) peek() (Verdict, bool) { return s.head, s.ok && s.err == nil }
-
-func (s *segment) next() {
-	s.head = Verdict{}
-	if s.ok = s.sc.Scan(); s.ok {
-		s.head, s.err = parseVerdict(s.sc.Bytes())
-		return
-	}
-	s.err = s.sc.Err()
-}
-
-func (s *segment) close() { _ = s.rc.Close() }
-
-// parseVerdict keeps numbers as their literal: a violation is shown as it was found.
-func parseVerdict(line []byte) (Verdict, error) {
-	dec := json.NewDecoder(bytes.NewReader(line))
-	dec.UseNumber()
-	var v Verdict
-	err := dec.Decode(&v)
-	return v, err
 }

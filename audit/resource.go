@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -32,15 +31,27 @@ func ResourceID(origin, typ, native string) string {
 	return origin + "/" + typ + "/" + native
 }
 
+// rendered stands for the data of a resource that ParseLine read: the whole
+// line, of which no value was built.
+type rendered []byte
+
+// Values gives the resource with its data, gaps, tags and redacted pointers,
+// which one that ParseLine read does not have until they are asked for.
+func (r Resource) Values() (Resource, error) {
+	if line, ok := r.Data.(rendered); ok {
+		return ParseResource(line)
+	}
+	return r, nil
+}
+
 // Line renders the resource as one line of canonical JSON, without a newline.
+// The caller must not change it.
 func (r Resource) Line() ([]byte, error) {
-	switch {
-	case r.Source == "" || r.Origin == "" || r.Type == "":
-		return nil, fmt.Errorf("resource %q: source, origin and type are required", r.ID)
-	case !strings.HasPrefix(r.Origin, r.Source+"/"):
-		return nil, fmt.Errorf("resource %q: origin %q is not of source %q", r.ID, r.Origin, r.Source)
-	case !strings.HasPrefix(r.ID, r.Origin+"/"+r.Type+"/"):
-		return nil, fmt.Errorf("resource %q: id does not begin with %q", r.ID, r.Origin+"/"+r.Type+"/")
+	if line, ok := r.Data.(rendered); ok {
+		return line, nil
+	}
+	if err := r.consistent(); err != nil {
+		return nil, err
 	}
 	gaps, tags := r.Gaps, r.Tags
 	if gaps == nil {
@@ -61,33 +72,25 @@ func (r Resource) Line() ([]byte, error) {
 	})
 }
 
+// consistent tells what keeps the id, origin, source and type from naming one resource.
+func (r Resource) consistent() error {
+	switch {
+	case r.Source == "" || r.Origin == "" || r.Type == "":
+		return fmt.Errorf("resource %q: source, origin and type are required", r.ID)
+	case !strings.HasPrefix(r.Origin, r.Source+"/"):
+		return fmt.Errorf("resource %q: origin %q is not of source %q", r.ID, r.Origin, r.Source)
+	case !strings.HasPrefix(r.ID, r.Origin+"/"+r.Type+"/"):
+		return fmt.Errorf("resource %q: id does not begin with %q", r.ID, r.Origin+"/"+r.Type+"/")
+	}
+	return nil
+}
+
 // Gap records that what belongs at pointer could not be read.
 func (r *Resource) Gap(pointer string, code GapCode, operation string) {
 	if r.Gaps == nil {
 		r.Gaps = map[string]string{}
 	}
 	r.Gaps[pointer] = code.Reason(operation)
-}
-
-// Head is what can be told of a document without its data.
-type Head struct {
-	ID       string            `json:"id"`
-	Name     string            `json:"name"`
-	Origin   string            `json:"origin"`
-	Source   string            `json:"source"`
-	Type     string            `json:"type"`
-	Tags     map[string]string `json:"tags"`
-	Gaps     map[string]string `json:"gaps"`
-	Redacted []string          `json:"redacted"`
-}
-
-// ParseHead reads a document's line without its data.
-func ParseHead(line []byte) (Head, error) {
-	var h Head
-	if err := json.Unmarshal(line, &h); err != nil {
-		return Head{}, fmt.Errorf("resource document: %w", err)
-	}
-	return h, nil
 }
 
 // ParseResource reads a document's line and refuses keys that a resource does not have.
@@ -110,7 +113,7 @@ func ParseResource(line []byte) (Resource, error) {
 			return Resource{}, fmt.Errorf("resource document: key %q is missing", key)
 		}
 	}
-	h, err := ParseHead(line)
+	h, err := slowHead(line)
 	if err != nil {
 		return Resource{}, err
 	}

@@ -112,6 +112,7 @@ type Collector interface {
 }
 
 // SnapshotWriter takes resources in any order, from any number of goroutines.
+// One that looks at more than what names them asks for Resource.Values.
 type SnapshotWriter interface {
 	Write(Resource) error
 }
@@ -137,7 +138,12 @@ type Snapshot struct {
 
 // Vault stores immutable content under the SHA-256 of its bytes (hex). Open's
 // reader fails at the end if the bytes are not what the digest promises.
+//
+// PutLines stores what Put does, for lines in order of id: documents, or the
+// verdicts of a segment. like names an object that they probably resemble, so that only what
+// differs is stored; it is a hint, and may be empty or not there.
 type Vault interface {
 	Put(ctx context.Context, r io.Reader) (digest string, err error)
+	PutLines(ctx context.Context, r io.Reader, like string) (digest string, err error)
 	Open(ctx context.Context, digest string) (io.ReadCloser, error)
 }

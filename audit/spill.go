@@ -4,8 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
-	"container/heap"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -17,28 +17,40 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// spillBytes is how much of a snapshot is held in memory before it is sorted and spilled.
+// spillBytes is how much of a snapshot is held in memory before it is sorted
+// and spilled, or, where it came sorted from a recording, passed on.
 const spillBytes = 32 << 20
 
-// spill sorts a snapshot's lines by id in bounded memory: it implements SnapshotWriter.
+// spill sorts a snapshot's lines by id in bounded memory: it implements
+// SnapshotWriter. What comes in order, ready made, goes straight into the vault.
 type spill struct {
 	origin string
 	dir    string
 	limit  int
+	vault  Vault
+	like   string
 
-	mu    sync.Mutex
-	lines []idLine
-	size  int
-	files []string
+	ctx context.Context // of the reading that it was made for
+
+	mu     sync.Mutex
+	lines  []idLine
+	size   int
+	ready  bool // all lines came in order, and as they are stored
+	files  []string
+	stream *lineStream // nil before anything is passed on
+	early  merged      // what was passed on before order was broken
 }
 
 type idLine struct {
-	id   string
-	line []byte
+	id, typ string
+	line    []byte
 }
 
-// newSpill sorts below dir, which it makes and the caller removes.
-func newSpill(dir, origin string) *spill { return &spill{origin: origin, dir: dir, limit: spillBytes} }
+// newSpill sorts below dir, which is there and the caller removes. The caller
+// commits or abandons it.
+func newSpill(ctx context.Context, dir, origin string, v Vault, like string) *spill {
+	return &spill{ctx: ctx, origin: origin, dir: dir, limit: spillBytes, vault: v, like: like, ready: true}
+}
 
 // Write implements SnapshotWriter.
 func (s *spill) Write(r Resource) error {
@@ -52,13 +64,11 @@ func (s *spill) Write(r Resource) error {
 	if len(line) >= MaxLine {
 		return fmt.Errorf("resource %q: document of %d bytes, more than %d", r.ID, len(line), MaxLine)
 	}
+	_, ready := r.Data.(rendered)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lines = append(s.lines, idLine{r.ID, line})
-	if s.size += len(line); s.size >= s.limit {
-		if err := s.flush(); err != nil {
-			return &StorageError{Doing: "spilling the snapshot of " + s.origin, Err: err}
-		}
+	if err := s.add(idLine{r.ID, r.Type, line}, ready); err != nil {
+		return &StorageError{Doing: "spilling the snapshot of " + s.origin, Err: err}
 	}
 	return nil
 }
@@ -75,6 +85,52 @@ func (e *StorageError) Error() string { return e.Doing + ": " + e.Err.Error() }
 // Unwrap gives the cause.
 func (e *StorageError) Unwrap() error { return e.Err }
 
+func (s *spill) add(l idLine, ready bool) error {
+	if s.stream != nil {
+		if ready && compareLines(l, s.stream.last) >= 0 {
+			return s.stream.write(l)
+		}
+		if err := s.breakOff(); err != nil {
+			return err
+		}
+	}
+	s.ready = s.ready && ready && (len(s.lines) == 0 || l.id >= s.lines[len(s.lines)-1].id)
+	s.lines = append(s.lines, l)
+	if s.size += len(l.line); s.size < s.limit {
+		return nil
+	}
+	if s.ready && len(s.files) == 0 {
+		return s.passOn()
+	}
+	return s.flush()
+}
+
+// passOn begins to store what came in order.
+func (s *spill) passOn() error {
+	sortLines(s.lines) // only lines with one id may have to change places
+	s.stream = newLineStream(s.ctx, s.vault, s.like)
+	for _, l := range s.lines {
+		if err := s.stream.write(l); err != nil {
+			return err
+		}
+	}
+	s.lines, s.size = nil, 0
+	return nil
+}
+
+// breakOff ends what is being passed on, because a line is out of order. What
+// was stored is read back when all is merged, as if it had been spilled.
+func (s *spill) breakOff() error {
+	m, err := s.stream.end()
+	if err != nil {
+		return err
+	}
+	s.early, s.stream, s.ready = m, nil, false
+	return nil
+}
+
+// flush spills the lines in memory. A file has for each line the id, the type
+// and the line, each after its length.
 func (s *spill) flush() error {
 	sortLines(s.lines)
 	name := filepath.Join(s.dir, fmt.Sprintf("%d.zst", len(s.files)))
@@ -91,185 +147,102 @@ func (s *spill) flush() error {
 	return nil
 }
 
+// spillWindow is small, because all files are read at once.
+const spillWindow = 256 << 10
+
 func writeLines(w io.Writer, lines []idLine) error {
-	z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+	z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(spillWindow))
 	if err != nil {
 		return err
 	}
+	var head []byte
 	for _, l := range lines {
-		if _, err := z.Write(append(l.line, '\n')); err != nil {
+		head = head[:0]
+		for _, s := range []string{l.id, l.typ} {
+			head = append(binary.AppendUvarint(head, uint64(len(s))), s...)
+		}
+		head = binary.AppendUvarint(head, uint64(len(l.line)))
+		if _, err := z.Write(head); err != nil {
+			return err
+		}
+		if _, err := z.Write(l.line); err != nil {
 			return err
 		}
 	}
 	return z.Close()
 }
 
-// merged is what came of a snapshot's lines.
-type merged struct {
-	digest     string
-	resources  int64
-	bytes      int64
-	types      map[string]int64
-	duplicates []string // types of which two different documents claimed one id
-}
-
 // commit merges what was written into the vault. Equal duplicates are dropped;
 // of unequal ones the first in byte order stays and the type is reported.
-func (s *spill) commit(ctx context.Context, v Vault) (merged, error) {
+func (s *spill) commit(ctx context.Context) (merged, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sortLines(s.lines)
-	m := merged{types: map[string]int64{}}
-	pr, pw := io.Pipe()
-	done := make(chan error, 1)
-	go func() {
-		err := s.merge(pw, &m)
-		pw.CloseWithError(err)
-		done <- err
-	}()
-	digest, err := v.Put(ctx, pr)
-	pr.CloseWithError(errors.New("vault stopped reading"))
-	if err := cmp.Or(err, <-done); err != nil {
+	if s.stream == nil {
+		s.stream = newLineStream(ctx, s.vault, s.like)
+		s.stream.duplicates = s.early.duplicates
+		if err := s.merge(ctx, s.stream); err != nil {
+			s.stream.abandon(err)
+			s.stream = nil
+			return merged{}, fmt.Errorf("storing the snapshot of %s: %w", s.origin, err)
+		}
+	}
+	m, err := s.stream.end()
+	s.stream = nil
+	if err != nil {
 		return merged{}, fmt.Errorf("storing the snapshot of %s: %w", s.origin, err)
 	}
-	m.digest = digest
-	slices.Sort(m.duplicates)
-	m.duplicates = slices.Compact(m.duplicates)
 	return m, nil
 }
 
-func (s *spill) merge(w io.Writer, m *merged) error {
-	h, closeAll, err := s.open()
-	defer closeAll()
-	if err != nil {
-		return err
-	}
-	out := bufio.NewWriterSize(w, 64<<10)
-	var last idLine
-	for len(h) > 0 {
-		cur := h[0].head
-		if cur.id != last.id || m.resources == 0 {
-			head, err := ParseHead(cur.line)
-			if err != nil {
-				return err
-			}
-			m.types[head.Type]++
-			m.resources++
-			m.bytes += int64(len(cur.line)) + 1
-			out.Write(cur.line)
-			if err := out.WriteByte('\n'); err != nil {
-				return err
-			}
-			last = cur
-		} else if !bytes.Equal(cur.line, last.line) {
-			head, _ := ParseHead(cur.line)
-			m.duplicates = append(m.duplicates, head.Type)
-		}
-		if err := h.advance(); err != nil {
-			return err
-		}
-	}
-	return out.Flush()
-}
-
-// open starts a run over each spilled file and one over what is still in memory.
-func (s *spill) open() (h runs, closeAll func(), err error) {
-	var closers []func()
-	closeAll = func() {
-		for _, c := range closers {
-			c()
-		}
-	}
-	add := func(next func() (idLine, bool, error)) error {
-		r := &lineRun{next: next}
-		ok, err := r.advance()
-		if ok {
-			h = append(h, r)
-		}
-		return err
-	}
-	for _, name := range s.files {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, closeAll, err
-		}
-		closers = append(closers, func() { _ = f.Close() })
-		z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1))
-		if err != nil {
-			return nil, closeAll, err
-		}
-		closers = append(closers, z.Close)
-		if err := add(fileLines(z)); err != nil {
-			return nil, closeAll, err
-		}
-	}
-	rest := s.lines
-	err = add(func() (idLine, bool, error) {
-		if len(rest) == 0 {
-			return idLine{}, false, nil
-		}
-		l := rest[0]
-		rest = rest[1:]
-		return l, true, nil
-	})
-	heap.Init(&h)
-	return h, closeAll, err
-}
-
-func fileLines(r io.Reader) func() (idLine, bool, error) {
-	sc := bufio.NewScanner(r)
-	sc.Buffer(make([]byte, 64<<10), MaxLine+1)
-	return func() (idLine, bool, error) {
-		if !sc.Scan() {
-			return idLine{}, false, sc.Err()
-		}
-		line := bytes.Clone(sc.Bytes())
-		head, err := ParseHead(line)
-		return idLine{head.ID, line}, err == nil, err
+// abandon ends what was not committed.
+func (s *spill) abandon() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stream != nil {
+		s.stream.abandon(errors.New("the snapshot is not wanted"))
+		s.stream = nil
 	}
 }
 
-func sortLines(lines []idLine) { slices.SortFunc(lines, compareLines) }
+func sortLines(lines []idLine) {
+	if !slices.IsSortedFunc(lines, compareLines) {
+		slices.SortFunc(lines, compareLines)
+	}
+}
 
 func compareLines(a, b idLine) int {
 	return cmp.Or(cmp.Compare(a.id, b.id), bytes.Compare(a.line, b.line))
 }
 
-// lineRun is one sorted run of lines.
-type lineRun struct {
-	head idLine
-	next func() (idLine, bool, error)
-}
-
-func (r *lineRun) advance() (ok bool, err error) {
-	r.head, ok, err = r.next()
-	return ok, err
-}
-
-// runs is a heap of runs, the smallest line first.
-type runs []*lineRun
-
-func (h runs) Len() int           { return len(h) }
-func (h runs) Less(i, j int) bool { return compareLines(h[i].head, h[j].head) < 0 }
-func (h runs) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *runs) Push(x any)        { *h = append(*h, x.(*lineRun)) }
-func (h *runs) Pop() any {
-	old := *h
-	x := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return x
-}
-
-// advance moves the smallest run on, and drops it at its end.
-func (h *runs) advance() error {
-	ok, err := (*h)[0].advance()
-	switch {
-	case err != nil:
-		return err
-	case ok:
-		heap.Fix(h, 0)
-	default:
-		heap.Pop(h)
+// fileLines reads what writeLines wrote.
+func fileLines(r io.Reader) func() (idLine, bool, error) {
+	in := bufio.NewReaderSize(r, 64<<10)
+	field := func() ([]byte, error) {
+		n, err := binary.ReadUvarint(in)
+		if err != nil || n > MaxLine {
+			return nil, cmp.Or(err, bufio.ErrTooLong)
+		}
+		b := make([]byte, n)
+		_, err = io.ReadFull(in, b)
+		return b, err
 	}
-	return nil
+	typ := ""
+	return func() (idLine, bool, error) {
+		id, err := field()
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				return idLine{}, false, nil
+			}
+			return idLine{}, false, err
+		}
+		t, terr := field()
+		line, lerr := field()
+		if err := cmp.Or(terr, lerr); err != nil {
+			return idLine{}, false, fmt.Errorf("spilled lines: %w", err)
+		}
+		if typ != string(t) {
+			typ = string(t)
+		}
+		return idLine{string(id), typ, line}, true, nil
+	}
 }

@@ -57,7 +57,8 @@ const (
 )
 
 // Violation is what a failed decision found: one object of the control's set.
-// Observed and Expected are any JSON value; Path is a JSON pointer into the document.
+// Observed and Expected are any JSON value, a json.RawMessage where they were
+// read from a record; Path is a JSON pointer into the document.
 type Violation struct {
 	Message   string `json:"message"`
 	Observed  any    `json:"observed"`
@@ -97,9 +98,9 @@ type Slice struct {
 
 // Decision is one control judged on one resource in one run.
 type Decision struct {
-	ID            string      `json:"id"`
+	ID            string      `json:"id,omitempty"` // of those that a Decider gives it may be empty: Record fills it in
 	Control       string      `json:"control"`
-	ControlDigest string      `json:"control_digest"`
+	ControlDigest string      `json:"control_digest,omitempty"` // as the ID
 	Outcome       Outcome     `json:"outcome"`
 	SliceDigest   string      `json:"slice_digest,omitempty"` // empty: the control cannot read the estate
 	Violations    []Violation `json:"violations,omitempty"`   // sorted, only for Fail

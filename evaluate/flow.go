@@ -1,58 +1,16 @@
 package evaluate
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/bundle"
-	"github.com/open-policy-agent/opa/v1/compile"
 	"github.com/open-policy-agent/opa/v1/ir"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
-
-// plan is OPA's plan of a specialised library, kept to ask what its rules read.
-type plan struct {
-	policy  *ir.Policy
-	strings []string
-	funcs   map[string]*ir.Func
-}
-
-// planRules plans the rules named (as controls.storage.public_access.violation).
-func planRules(ctx context.Context, modules map[string]*ast.Module, rules []string) (*plan, error) {
-	b := &bundle.Bundle{Data: map[string]any{}}
-	b.Manifest.Init()
-	b.Manifest.SetRegoVersion(ast.RegoV1)
-	for _, name := range sortedKeys(modules) {
-		m := modules[name].Copy()
-		b.Modules = append(b.Modules, bundle.ModuleFile{URL: name, Path: name, Raw: []byte(m.String()), Parsed: m})
-	}
-	var entrypoints []string
-	for _, r := range rules {
-		entrypoints = append(entrypoints, strings.ReplaceAll(r, ".", "/"))
-	}
-	c := compile.New().WithTarget("plan").WithEntrypoints(entrypoints...).WithBundle(b).WithPruneUnused(true).WithRegoVersion(ast.RegoV1)
-	if err := c.Build(ctx); err != nil {
-		return nil, fmt.Errorf("planning: %w", err)
-	}
-	var policy ir.Policy
-	if err := json.Unmarshal(c.Bundle().PlanModules[0].Raw, &policy); err != nil {
-		return nil, fmt.Errorf("reading the plan: %w", err)
-	}
-	p := &plan{policy: &policy, funcs: map[string]*ir.Func{}}
-	for _, s := range policy.Static.Strings {
-		p.strings = append(p.strings, s.Value)
-	}
-	for _, f := range policy.Funcs.Funcs {
-		p.funcs[f.Name] = f
-	}
-	return p, nil
-}
 
 // reads tells what a rule can read: an abstract run of its plan, in which a
 // value is the set of places it may come from.
@@ -107,21 +65,37 @@ func (a *analysis) call(f *ir.Func, args []value) value {
 	return fr.returned
 }
 
-// nested runs a block that may be left early, or run any number of times.
-func (f *frame) nested(b *ir.Block) {
-	for range 3 { // values grow by what a run of the block assigns; two runs settle
-		before := maps.Clone(f.env)
-		f.assigned = append(f.assigned, map[ir.Local]value{})
-		for _, s := range b.Stmts {
-			f.stmt(s)
-		}
-		inside := f.assigned[len(f.assigned)-1]
-		f.assigned = f.assigned[:len(f.assigned)-1]
-		f.env = before
-		for l, v := range inside {
-			f.weak(l, v)
+// nested runs a block that may be left early: what it gave a local may hold afterwards.
+// It tells whether any local may now be more than before.
+func (f *frame) nested(b *ir.Block) (grown bool) {
+	before := maps.Clone(f.env)
+	f.assigned = append(f.assigned, map[ir.Local]value{})
+	for _, s := range b.Stmts {
+		f.stmt(s)
+	}
+	inside := f.assigned[len(f.assigned)-1]
+	f.assigned = f.assigned[:len(f.assigned)-1]
+	f.env = before
+	for l, v := range inside {
+		joined := before[l].join(v)
+		grown = grown || !joined.equal(before[l])
+		f.assign(l, joined)
+	}
+	return grown
+}
+
+// mostRuns of a loop are enough where values do not pass from one time to the
+// next, as they cannot in Rego but for collections that are being built.
+const mostRuns = 8
+
+// loop runs a block that may be run any number of times, until another time adds nothing.
+func (f *frame) loop(b *ir.Block) {
+	for range mostRuns {
+		if !f.nested(b) {
+			return
 		}
 	}
+	f.escape(value{places: []string{"input", "data"}})
 }
 
 // assign gives a local a new value.
@@ -173,7 +147,7 @@ func (f *frame) stmt(s ir.Stmt) {
 	case *ir.ScanStmt:
 		f.assign(s.Key, f.keysOf(f.env[s.Source]))
 		f.assign(s.Value, f.dot(f.env[s.Source]))
-		f.nested(s.Block)
+		f.loop(s.Block)
 	case *ir.NotStmt:
 		f.nested(s.Block)
 	case *ir.WithStmt:

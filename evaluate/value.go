@@ -27,6 +27,16 @@ func (v value) join(o value) value {
 	}
 }
 
+// equal tells whether two values stand for the same.
+func (v value) equal(o value) bool {
+	return v.other == o.other && slices.Equal(v.places, o.places) && slices.Equal(v.strings, o.strings) &&
+		equalParts(v.elems, o.elems) && equalParts(v.keys, o.keys)
+}
+
+func equalParts(a, b *value) bool {
+	return a == b || a != nil && b != nil && a.equal(*b)
+}
+
 func joinOf(a, b *value) *value {
 	switch {
 	case a == nil:

@@ -49,13 +49,14 @@ type answer struct {
 }
 
 // answers asks every control of a program about a document: the machine, and
-// where that fails, or is not to be asked, OPA.
+// where that fails, or may not decide, OPA. The limits hold for both: what the
+// machine cannot do within them OPA is not asked, who has none.
 func (w *worker) answers(ctx context.Context, p *program, doc document) ([]answer, error) {
-	if w.opa || p.policy == nil {
+	if p.policy == nil {
 		return p.opa.ask(ctx, w.store, w.estate, doc)
 	}
 	w.machine.Use(p.policy)
-	out := make([]answer, len(p.parts))
+	out, limited := make([]answer, len(p.parts)), false
 	for i := range p.parts {
 		err := w.call(ctx, &p.parts[i], doc, &out[i])
 		switch {
@@ -65,8 +66,23 @@ func (w *worker) answers(ctx context.Context, p *program, doc document) ([]answe
 		case errors.As(err, new(*vm.EstateError)):
 			return nil, err
 		case errors.Is(err, vm.ErrSteps), errors.Is(err, vm.ErrBytes):
-			out[i].err, out[i].limit = err, true
+			out[i].err, out[i].limit, limited = err, true, true
+		case w.opa: // is asked anyway
 		default:
+			if out[i], err = p.opa.alone(ctx, w.store, w.estate, doc, i); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if !w.opa {
+		return out, nil
+	}
+	if !limited {
+		return p.opa.ask(ctx, w.store, w.estate, doc)
+	}
+	for i := range out {
+		if !out[i].limit {
+			var err error
 			if out[i], err = p.opa.alone(ctx, w.store, w.estate, doc, i); err != nil {
 				return nil, err
 			}

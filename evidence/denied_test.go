@@ -36,6 +36,10 @@ func (d denial) collect(ctx context.Context, c audit.Collector, req audit.Reques
 	}
 	hidden := false
 	col, err := c.Collect(ctx, req, writing(func(r audit.Resource) error {
+		r, err := r.Values()
+		if err != nil {
+			return err
+		}
 		if r.Source == d.source && r.Type == d.typ {
 			if d.pointer == "" {
 				hidden = true

@@ -229,6 +229,11 @@ func (v packVault) Put(context.Context, io.Reader) (string, error) {
 	return "", errors.New("a pack is read only")
 }
 
+// PutLines implements audit.Vault.
+func (v packVault) PutLines(ctx context.Context, r io.Reader, _ string) (string, error) {
+	return v.Put(ctx, r)
+}
+
 // Open implements audit.Vault.
 func (v packVault) Open(_ context.Context, digest string) (io.ReadCloser, error) {
 	p, ok := v.files[digest]

@@ -20,12 +20,15 @@ import (
 )
 
 // Vault is a folder of immutable objects, each under the SHA-256 of its bytes
-// and compressed. It may be shared by goroutines, and read while another
-// process writes. It implements audit.Vault.
+// and compressed: a file of its own for what Put stores, and for what PutLines
+// stores a file with the blocks that no earlier object has. It may be shared by
+// goroutines, and read while another process writes. It implements audit.Vault
+// and audit.BlockVault.
 type Vault struct {
-	dir   string
-	clean sync.Once
-	wrap  func(io.Writer) io.Writer // tests: a disk that fails
+	dir    string
+	clean  sync.Once
+	codecs sync.Pool                 // of *codec
+	wrap   func(io.Writer) io.Writer // tests: a disk that fails
 }
 
 // window bounds what compressing and reading one object hold in memory.
@@ -44,29 +47,36 @@ func NewVault(dir string) (*Vault, error) {
 
 // Put stores what r gives. An object that is there already is written anew, so
 // that one that has rotted is mended by the next run that has its content.
-func (v *Vault) Put(ctx context.Context, r io.Reader) (string, error) {
+func (v *Vault) Put(ctx context.Context, r io.Reader) (digest string, err error) {
+	err = v.create(func(root *os.Root, f *os.File) error {
+		if digest, err = v.write(ctx, f, r); err != nil {
+			return err
+		}
+		return rename(root, path.Base(f.Name()), digest, plainExt)
+	})
+	return digest, err
+}
+
+// create has a new file filled and given its name. What fails leaves nothing behind.
+func (v *Vault) create(fill func(root *os.Root, f *os.File) error) error {
 	if err := os.MkdirAll(v.dir, 0o700); err != nil {
-		return "", fmt.Errorf("vault: %w", err)
+		return fmt.Errorf("vault: %w", err)
 	}
 	root, err := os.OpenRoot(v.dir)
 	if err != nil {
-		return "", fmt.Errorf("vault: %w", err)
+		return fmt.Errorf("vault: %w", err)
 	}
 	defer func() { _ = root.Close() }()
 	v.clean.Do(func() { removeTorn(root) })
 	f, err := createTorn(root)
 	if err != nil {
-		return "", fmt.Errorf("vault %s: making room for an object: %w", v.dir, err)
+		return fmt.Errorf("vault %s: making room for an object: %w", v.dir, err)
 	}
-	digest, err := v.write(ctx, f, r)
-	if err == nil {
-		err = place(root, path.Base(f.Name()), digest)
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
+	if err := errors.Join(fill(root, f), f.Close()); err != nil {
 		_ = root.Remove(path.Base(f.Name()))
-		return "", fmt.Errorf("vault %s: storing an object: %w", v.dir, err)
+		return fmt.Errorf("vault %s: storing an object: %w", v.dir, err)
 	}
-	return digest, nil
+	return nil
 }
 
 // write compresses r into f and returns the digest of r's bytes once they are on disk.
@@ -84,29 +94,19 @@ func (v *Vault) write(ctx context.Context, f *os.File, r io.Reader) (string, err
 	return hex.EncodeToString(sum.Sum(nil)), f.Sync()
 }
 
-// place gives a written object its name, durably: afterwards it is there whole, or not at all.
-func place(root *os.Root, name, digest string) error {
-	shard, object := objectPath(digest)
-	err := root.Mkdir(shard, 0o700)
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	if info, err := root.Lstat(shard); err != nil || !info.IsDir() {
-		return errors.Join(err, fmt.Errorf("%s is not a folder: links are not followed", shard))
-	}
-	if err := root.Rename(name, object); err != nil {
-		return err
-	}
-	return errors.Join(syncDir(root, shard), syncDir(root, "."))
-}
-
 // Open reads an object. The reader fails at the end, naming the object, if the
 // bytes are not what the digest promises.
 func (v *Vault) Open(ctx context.Context, digest string) (io.ReadCloser, error) {
 	if !isDigest(digest) {
-		return nil, fmt.Errorf("vault: %q is no digest: 64 lower-case hex digits", clip(digest))
+		return nil, notDigest(digest)
 	}
-	f, err := v.open(digest)
+	switch d, err := v.directory(digest); {
+	case err == nil:
+		return &objectReader{ctx: ctx, vault: v, dir: d, sum: sha256.New()}, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, v.broken(digest, err)
+	}
+	f, err := v.open(digest, plainExt)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("vault %s has no object %s: it was removed, or this is another installation's data_dir", v.dir, digest)
@@ -118,30 +118,6 @@ func (v *Vault) Open(ctx context.Context, digest string) (io.ReadCloser, error) 
 		return nil, errors.Join(fmt.Errorf("vault: object %s: %w", digest, err), f.Close())
 	}
 	return &verifying{ctx: ctx, file: f, dec: dec, sum: sha256.New(), digest: digest}, nil
-}
-
-// open refuses anything but a plain file: a link could lead anywhere.
-func (v *Vault) open(digest string) (*os.File, error) {
-	root, err := os.OpenRoot(v.dir)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = root.Close() }()
-	shard, object := objectPath(digest)
-	for _, name := range []string{shard, object} {
-		info, err := root.Lstat(name)
-		switch {
-		case err != nil:
-			return nil, err
-		case !info.IsDir() && !info.Mode().IsRegular():
-			return nil, fmt.Errorf("%s is not a plain file: links are not followed", name)
-		}
-	}
-	return root.Open(object)
-}
-
-func objectPath(digest string) (shard, object string) {
-	return digest[:2], digest[:2] + "/" + digest + ".zst"
 }
 
 // verifying hashes what is read and compares at the end.
@@ -205,6 +181,10 @@ type onlyWriter struct{ io.Writer }
 
 func isDigest(s string) bool {
 	return len(s) == hex.EncodedLen(sha256.Size) && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+func notDigest(s string) error {
+	return fmt.Errorf("vault: %q is no digest: 64 lower-case hex digits", clip(s))
 }
 
 func clip(s string) string {

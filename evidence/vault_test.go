@@ -21,7 +21,7 @@ import (
 	"github.com/crosscheck-dev/crosscheck/evidence"
 )
 
-func newVault(t *testing.T) (*evidence.Vault, string) {
+func newVault(t testing.TB) (*evidence.Vault, string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "vault")
 	v, err := evidence.NewVault(dir)

@@ -289,10 +289,6 @@ func equalJSON(x, y any) bool {
 
 // canonical tells whether a line is a resource document, rendered as we render one.
 func canonical(line []byte) bool {
-	r, err := audit.ParseResource(line)
-	if err != nil {
-		return false
-	}
-	again, err := r.Line()
-	return err == nil && bytes.Equal(again, line)
+	_, err := audit.ParseLine(line)
+	return err == nil
 }

@@ -43,6 +43,11 @@ func (v *Vault) Put(_ context.Context, r io.Reader) (string, error) {
 	return digest, nil
 }
 
+// PutLines implements audit.Vault.
+func (v *Vault) PutLines(ctx context.Context, r io.Reader, _ string) (string, error) {
+	return v.Put(ctx, r)
+}
+
 // Open implements audit.Vault.
 func (v *Vault) Open(_ context.Context, digest string) (io.ReadCloser, error) {
 	v.mu.Lock()
@@ -65,6 +70,9 @@ type Writer struct {
 func (w *Writer) Write(r audit.Resource) error {
 	line, err := r.Line()
 	if err != nil {
+		return err
+	}
+	if r, err = r.Values(); err != nil {
 		return err
 	}
 	w.mu.Lock()
@@ -199,6 +207,7 @@ func VaultSuite(t *testing.T, v audit.Vault) {
 			t.Error("half an object was stored")
 		}
 	})
+	linesSuite(t, v)
 }
 
 var errBroken = errors.New("broken")

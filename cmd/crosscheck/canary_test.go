@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evidence"
 )
 
 // tokenEnd is what the recorded NetBox shows of its administrator's token.
@@ -61,9 +62,27 @@ log: {level: debug, format: json}
 		"AWS_SECRET_ACCESS_KEY=" + c.token("AWS secret key"), "AWS_SESSION_TOKEN=" + c.token("AWS session token"),
 	}
 	texts := h.audits(t, env)
-	all := unpacked(t, merge(t, texts, tree(t, h.data()), rows(t, h.ledger())))
+	all := unpacked(t, merge(t, texts, tree(t, h.data()), rows(t, h.ledger()), stored(t, h)))
 	c.refuse(t, all)
 	shows(t, h, c, all)
+}
+
+// stored gives what the vault holds in blocks, which no other program unpacks.
+func stored(t *testing.T, h home) map[string][]byte {
+	t.Helper()
+	v, err := evidence.NewVault(h.path("crosscheck-data", "vault"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string][]byte{}
+	for _, digest := range objects(t, h) {
+		b, err := read(t.Context(), v, digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out["vault/object "+digest] = b
+	}
+	return out
 }
 
 // audits runs every command that prints or writes something, and gives what they printed.

@@ -104,9 +104,11 @@ func (c *Collector) play(ctx context.Context, e entry, w audit.SnapshotWriter) e
 		if size += int64(len(line)) + 1; size > e.Bytes {
 			return fmt.Errorf("more than the %d bytes recorded", e.Bytes)
 		}
-		res, err := audit.ParseResource(line)
-		if err != nil {
-			return fmt.Errorf("line %d: %w", documents, err)
+		res, err := audit.ParseLine(bytes.Clone(line))
+		if err != nil { // not as we render it: what it says counts
+			if res, err = audit.ParseResource(line); err != nil {
+				return fmt.Errorf("line %d: %w", documents, err)
+			}
 		}
 		if err := w.Write(res); err != nil {
 			return fmt.Errorf("line %d: %w", documents, err)

@@ -1,0 +1,111 @@
+package evaluate_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate"
+)
+
+// bombs are controls that would never end, or fill memory, on a document of a
+// thousand numbers.
+var bombs = map[string]string{
+	"loops":    `violation contains {"message": "x", "observed": 1, "expected": 2, "path": "/data"} if count([1 | some a in input.data.n; some b in input.data.n; some c in input.data.n; a + b == c]) > 5`,
+	"bytes":    `violation contains {"message": "x", "observed": [[a, b] | some a in input.data.n; some b in input.data.n], "expected": {sprintf("%v", [[c, input.data.n]]) | some c in input.data.n}, "path": "/data"}`,
+	"range":    `violation contains {"message": "x", "observed": numbers.range(1, input.data.n[999] * 1000000), "expected": 2, "path": "/data"}`,
+	"regular":  `violation contains {"message": "x", "observed": 1, "expected": 2, "path": "/data"} if regex.match("((((a{1,1000}){1,1000}){1,1000}){1,1000})b", input.data.text)`,
+	"exponent": `violation contains {"message": "x", "observed": bits.lsh(1, 10000000000), "expected": 2, "path": "/data"}`,
+}
+
+// TestLimits: a control that takes too much is not evaluated, with the reason,
+// whoever decides; the others are decided.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	numbers := make([]string, 1000)
+	for i := range numbers {
+		numbers[i] = fmt.Sprint(i)
+	}
+	d := doc("aws/1/eu", "T", "x", `{"n":[`+strings.Join(numbers, ",")+`],"text":"`+strings.Repeat("a", 10000)+`"}`)
+	for name, bomb := range bombs {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			lib := library(t, map[string]string{
+				"lib/none.rego":        "package lib.none\n",
+				"controls/a/bomb.rego": control("BMB-001", "controls.a.bomb", `"aws/T"`, bomb+"\n"),
+				"controls/a/good.rego": control("BMB-002", "controls.a.good", `"aws/T"`, "violation contains {\"message\": \"seen\", \"observed\": 1, \"expected\": 2, \"path\": \"/data\"} if count(input.data.n) == 1000\n"),
+			})
+			for _, opa := range []bool{false, true} {
+				e, err := evaluate.New(evaluate.Config{Library: lib, OPA: opa, Steps: 1_000_000, Bytes: 16 << 20})
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := decisions(t, e, []audit.Resource{d})
+				bad, good := got["BMB-001 "+d.ID], got["BMB-002 "+d.ID]
+				if bad.Outcome != audit.NotEvaluated || bad.Reasons[0].Code != "limit" && bad.Reasons[0].Code != "error" || good.Outcome != audit.Fail {
+					t.Errorf("opa %t: %s %v, and %s", opa, bad.Outcome, bad.Reasons, good.Outcome)
+				}
+			}
+		})
+	}
+}
+
+// TestCancelWithin: a run that is cancelled ends at once, also amid a decision.
+func TestCancelWithin(t *testing.T) {
+	t.Parallel()
+	numbers := strings.Repeat("1,", 20000)
+	d := doc("aws/1/eu", "T", "x", `{"n":[`+numbers+`2]}`)
+	e, err := evaluate.New(evaluate.Config{Library: library(t, map[string]string{
+		"lib/none.rego":        "package lib.none\n",
+		"controls/a/bomb.rego": control("BMB-001", "controls.a.bomb", `"aws/T"`, bombs["loops"]+"\n"),
+	}), Steps: 1 << 60, Bytes: 1 << 60})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := judgement(t, d)
+	ctx, cancel := context.WithCancel(t.Context())
+	started := make(chan time.Time, 1)
+	time.AfterFunc(300*time.Millisecond, func() { started <- time.Now(); cancel() })
+	err = e.Decide(ctx, j, func(audit.Verdict) error { return nil })
+	if took := time.Since(<-started); !errors.Is(err, context.Canceled) || took > 2*time.Second {
+		t.Errorf("Decide() = %v, %v after it was cancelled", err, took)
+	}
+}
+
+// TestHostileDocuments: what no sensible source would answer is decided as OPA
+// decides it, or is a reason, never a crash and never a pass by accident.
+func TestHostileDocuments(t *testing.T) {
+	t.Parallel()
+	e := engine(t, library(t, map[string]string{
+		"lib/none.rego": "package lib.none\n",
+		"controls/a/n.rego": control("HST-001", "controls.a.n", `"aws/T"`, `violation contains {"message": "seen", "observed": input.data.x, "expected": null, "path": "/data/x"} if input.data.x != 1
+`),
+		"controls/a/sum.rego": control("HST-002", "controls.a.sum", `"aws/T"`, `violation contains {"message": "big", "observed": 1, "expected": null, "path": "/data/x"} if input.data.x + 1 > 10
+`),
+	}))
+	deep := strings.Repeat("[", 9000) + "1" + strings.Repeat("]", 9000)
+	tests := map[string]struct{ data, want1, want2 string }{
+		"deep":             {`{"x":` + deep + `}`, "fail", "not_evaluated"},
+		"digits":           {`{"x":` + strings.Repeat("9", 10000) + `}`, "fail", "fail"},
+		"small exponent":   {`{"x":1e-400}`, "fail", "pass"},
+		"one in disguise":  {`{"x":1.000}`, "pass", "pass"},
+		"not UTF-8":        {"{\"x\":\"\xff\"}", "fail", "not_evaluated"},
+		"escapes":          {`{"x":"\u0000\ud800\u2028"}`, "fail", "not_evaluated"},
+		"nothing":          {`{}`, "pass", "pass"},
+		"not even nothing": {`null`, "pass", "pass"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := doc("aws/1/eu", "T", "x", tt.data)
+			got := decisions(t, e, []audit.Resource{d})
+			if a, b := got["HST-001 "+d.ID].Outcome, got["HST-002 "+d.ID].Outcome; string(a) != tt.want1 || string(b) != tt.want2 {
+				t.Errorf("%s and %s, want %s and %s: %v", a, b, tt.want1, tt.want2, got)
+			}
+		})
+	}
+}

@@ -1,0 +1,85 @@
+package evaluate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/ir"
+	"github.com/open-policy-agent/opa/v1/rego"
+)
+
+// plan is OPA's plan of a specialised library: what the machine runs, and what
+// tells what rules read.
+type plan struct {
+	policy  *ir.Policy
+	strings []string
+	funcs   map[string]*ir.Func
+}
+
+// planRules plans the rules named (as controls.storage.public_access.violation)
+// with all that they call. The plan of the query that names them is not used.
+func planRules(ctx context.Context, modules map[string]*ast.Module, rules []string) (*plan, error) {
+	c, err := compiled(modules)
+	if err != nil {
+		return nil, err
+	}
+	var body ast.Body
+	for i, r := range rules {
+		ref, err := ast.ParseRef("data." + r)
+		if err != nil {
+			return nil, err
+		}
+		body.Append(ast.Equality.Expr(ast.NewTerm(ref), ast.VarTerm(fmt.Sprint("x", i))))
+	}
+	register()
+	var policy *ir.Policy
+	ctx = context.WithValue(ctx, planned{}, &policy)
+	_, err = rego.New(rego.ParsedQuery(body), rego.Compiler(c), rego.SetRegoVersion(ast.RegoV1), rego.Target(planOnly)).PrepareForEval(ctx)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("planning: %w", err)
+	case policy == nil || policy.Funcs == nil || policy.Static == nil:
+		return nil, errors.New("planning: OPA gave no plan")
+	}
+	p := &plan{policy: &ir.Policy{Static: policy.Static, Funcs: policy.Funcs}, funcs: map[string]*ir.Func{}}
+	for _, s := range policy.Static.Strings {
+		p.strings = append(p.strings, s.Value)
+	}
+	for _, f := range policy.Funcs.Funcs {
+		p.funcs[f.Name] = f
+	}
+	return p, nil
+}
+
+// planOnly is the name of a target of OPA's that takes plans and runs nothing.
+const planOnly = "crosscheck-plan"
+
+// register makes it known to OPA, once in a process.
+var register = sync.OnceFunc(func() { rego.RegisterPlugin(planOnly, planTarget{}) })
+
+// planned is the key under which who asks for a plan says where to put it: OPA
+// gives a target nothing else that tells one query from another.
+type planned struct{}
+
+type planTarget struct{}
+
+// IsTarget implements rego.TargetPlugin.
+func (planTarget) IsTarget(name string) bool { return name == planOnly }
+
+// PrepareForEval implements rego.TargetPlugin.
+func (planTarget) PrepareForEval(ctx context.Context, p *ir.Policy, _ ...rego.PrepareOption) (rego.TargetPluginEval, error) {
+	into, ok := ctx.Value(planned{}).(**ir.Policy)
+	if !ok {
+		return nil, errors.New("a target for planning only")
+	}
+	*into = p
+	return planTarget{}, nil
+}
+
+// Eval implements rego.TargetPluginEval.
+func (planTarget) Eval(context.Context, *rego.EvalContext, ast.Value) (ast.Value, error) {
+	return nil, errors.New("a target for planning only")
+}
