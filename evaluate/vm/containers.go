@@ -110,8 +110,8 @@ func (m *Machine) get(v, key *Value) *Value {
 			}
 		}
 	case kSet:
-		if i := m.find(v.c, key); i >= 0 {
-			return v.c.keys[i]
+		if m.find(v.c, key) >= 0 {
+			return key // as OPA: the two may be written differently
 		}
 	case kEstate:
 		return m.ask(v, key)

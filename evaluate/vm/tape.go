@@ -226,7 +226,7 @@ func (k *keySet) add(key string) {
 	if bit := keyBit(key); k.bloom&bit == 0 {
 		k.bloom |= bit
 	} else {
-		k.each(func(i int32, old *Value) {
+		k.each(func(_ int32, old *Value) {
 			if old.s == key {
 				old.dead = true
 				k.n--

@@ -25,7 +25,8 @@ func (d *tape) escaped(start int) (string, error) {
 			d.pos = i + 1
 			return string(out), nil
 		case c == '\\':
-			n, err := 0, error(nil)
+			var n int
+			var err error
 			if out, n, err = unescape(out, raw[i+1:]); err != nil {
 				return "", err
 			}

@@ -38,6 +38,8 @@ var (
 var (
 	errUnbound  = errors.New("data.estate is read other than by source, kind and key")
 	errNotJSON  = errors.New("an object has a key that is not a string, or a number is written as JSON has none")
+	errNoRule   = errors.New("the plan has no such rule")
+	errTime     = errors.New("the machine has no time to judge by")
 	errConflict = errors.New("a rule has two values")
 )
 
@@ -65,9 +67,8 @@ type Machine struct {
 	generations    uint64 // handed out so far
 
 	ctx         context.Context // of the call under way
-	cancel      topdown.Cancel
-	steps       int64 // left before the next look at the budget
-	budget      int64 // steps left beyond those
+	steps       int64           // left before the next look at the budget
+	budget      int64           // steps left beyond those
 	bytes       int64
 	err         error
 	returned    *Value
@@ -140,6 +141,9 @@ func (m *Machine) next(generation *uint64) {
 // call to call; those that can are asked anew, so that each call makes the
 // look-ups that it rests on.
 func (m *Machine) Call(ctx context.Context, r *Rule, input *Value, l Limits) (*Value, error) {
+	if r == nil {
+		return nil, errNoRule
+	}
 	m.begin(ctx, l)
 	v := m.invoke((*function)(r), input, m.data, nil, nil)
 	if err := m.end(); err != nil {

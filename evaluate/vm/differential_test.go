@@ -1,0 +1,179 @@
+package vm_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand"
+	"strings"
+	"testing"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
+)
+
+// pair is one module in OPA's evaluator and in the machine.
+type pair struct {
+	compiler *ast.Compiler
+	policy   *vm.Policy
+	machine  *vm.Machine
+}
+
+// newPair compiles a module of package p twice; an error is one of the module's.
+func newPair(tb testing.TB, text string, names []string) (*pair, error) {
+	tb.Helper()
+	parsed, err := ast.ParseModuleWithOpts("p.rego", text, ast.ParserOptions{RegoVersion: ast.RegoV1})
+	if err != nil {
+		return nil, err
+	}
+	c := ast.NewCompiler()
+	if c.Compile(map[string]*ast.Module{"p.rego": parsed}); c.Failed() {
+		return nil, c.Errors
+	}
+	entries := make([]string, len(names))
+	for i, n := range names {
+		entries[i] = "p/" + n
+	}
+	plan, err := planned(tb, map[string]string{"p.rego": text}, entries...)
+	if err != nil {
+		return nil, err
+	}
+	p, err := vm.Compile(vm.Config{Policy: plan, Strict: true})
+	if err != nil {
+		tb.Fatalf("%s: %v", text, err)
+	}
+	return &pair{c, p, machine(p)}, nil
+}
+
+// differ asks both about one rule and one document.
+func (p *pair) differ(ctx context.Context, rule, doc string) (evaluated bool, err error) {
+	input, err := ast.ValueFromReader(strings.NewReader(doc))
+	if err != nil {
+		return false, err
+	}
+	store := inmem.New()
+	txn, err := store.NewTransaction(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer store.Abort(ctx, txn)
+	query := topdown.NewQuery(ast.MustParseBody("data.p." + rule + " = x")).WithCompiler(p.compiler).
+		WithInput(ast.NewTerm(input)).WithStore(store).WithTransaction(txn).WithStrictBuiltinErrors(true)
+	results, wantErr := query.Run(ctx)
+	if wantErr == nil { // without its shortcuts it meets errors that plans meet too
+		_, wantErr = query.WithIndexing(false).WithEarlyExit(false).Run(ctx)
+	}
+	root, err := p.machine.Parse([]byte(doc))
+	if err != nil {
+		return false, err
+	}
+	got, gotErr := p.machine.Call(ctx, p.policy.Rule("p."+rule), root, vm.Limits{Steps: 1 << 28, Bytes: 1 << 30})
+	switch {
+	case wantErr != nil && gotErr != nil:
+		return false, nil
+	case wantErr != nil && len(results) == 0:
+		return false, fmt.Errorf("got no error, want %w", wantErr)
+	case gotErr != nil:
+		return false, fmt.Errorf("got the error %w, want %v", gotErr, results)
+	case got == nil && len(results) == 0:
+		return true, nil
+	case got == nil || len(results) == 0:
+		return true, fmt.Errorf("defined = %v, want %v", got != nil, results)
+	}
+	return true, p.sameValue(got, results[0][ast.Var("x")])
+}
+
+// sameValue compares what OPA writes, and what JSON there is.
+func (p *pair) sameValue(got *vm.Value, want *ast.Term) error {
+	if term := p.machine.ToOPA(got); term.String() != want.String() {
+		return fmt.Errorf("got %v, want %v", term, want)
+	}
+	text, unwritten := p.machine.AppendJSON(nil, got)
+	value, err := ast.JSON(want.Value)
+	if err != nil || unwritten != nil { // keys that JSON does not have
+		return err
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(value); err != nil {
+		return err
+	}
+	if canonical := strings.TrimSuffix(b.String(), "\n"); canonical != string(text) {
+		return fmt.Errorf("got %s, want %s", text, canonical)
+	}
+	return nil
+}
+
+// inputs are the documents that generated rules are asked about.
+func inputs() []string {
+	return []string{
+		`{"a":1,"l":[1,2,3],"o":{"a":true,"b":null},"s":"abc","n":1.0}`,
+		`{"a":[1,1.0,{"a":1}],"l":["b","a",""],"o":{"b":{"c":[1]},"a":"x","1":2},"s":"é,b","n":-0}`,
+		`{"a":{"a":{"b":1}},"l":[[1],[1.0],{"a":2},"a",null,true,10,11,12,13],"o":{},"s":"","n":12345678901234567890}`,
+		`{"l":[],"o":[1,2],"s":5,"n":"2","a":"a"}`,
+		`{}`,
+		`[1,{"a":2}]`,
+		`{"a":{"k3":1},"l":` + numbers(40) + `,"o":` + document(50) + `,"s":"k3","n":12}`,
+	}
+}
+
+// TestGeneratedPolicies decides the same by the machine and by OPA's evaluator.
+func TestGeneratedPolicies(t *testing.T) {
+	t.Parallel()
+	for seed := range int64(8) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			rng := rand.New(rand.NewSource(seed))
+			compiled, evaluated := 0, 0
+			for range 40 {
+				text, names := (&generator{rng: rng}).module()
+				p, err := newPair(t, text, names)
+				if err != nil {
+					continue
+				}
+				compiled++
+				for _, doc := range inputs() {
+					for _, name := range names {
+						ok, err := p.differ(t.Context(), name, doc)
+						if err != nil {
+							t.Fatalf("%s\n%s of %s: %v", text, name, doc, err)
+						}
+						if ok {
+							evaluated++
+						}
+					}
+				}
+			}
+			if compiled < 10 || evaluated < 300 {
+				t.Errorf("%d modules compiled, %d rules evaluated", compiled, evaluated)
+			}
+			t.Logf("%d modules compiled, %d rules evaluated", compiled, evaluated)
+		})
+	}
+}
+
+func FuzzPolicies(f *testing.F) {
+	for i, doc := range inputs() {
+		f.Add(int64(i), doc)
+	}
+	f.Fuzz(func(t *testing.T, seed int64, doc string) {
+		text, names := (&generator{rng: rand.New(rand.NewSource(seed))}).module()
+		p, err := newPair(t, text, names)
+		if err != nil {
+			return
+		}
+		if _, err := ast.ValueFromReader(strings.NewReader(doc)); err != nil || !json.Valid([]byte(doc)) {
+			return
+		}
+		for _, name := range names {
+			if _, err := p.differ(t.Context(), name, doc); err != nil {
+				t.Errorf("%s\n%s of %s: %v", text, name, doc, err)
+			}
+		}
+	})
+}
