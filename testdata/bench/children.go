@@ -160,6 +160,11 @@ func (hosts) Put(context.Context, io.Reader) (string, error) {
 	return "", errors.New("nothing is kept")
 }
 
+// PutLines implements audit.Vault.
+func (h hosts) PutLines(ctx context.Context, r io.Reader, _ string) (string, error) {
+	return h.Put(ctx, r)
+}
+
 // Open implements audit.Vault.
 func (h hosts) Open(context.Context, string) (io.ReadCloser, error) {
 	return &generatedHosts{h: h}, nil

@@ -122,6 +122,11 @@ func (m *memory) add(s audit.Snapshot, content []byte) {
 	slices.SortFunc(m.snapshots, func(a, b audit.Snapshot) int { return cmp.Compare(a.Origin, b.Origin) })
 }
 
+// PutLines implements audit.Vault.
+func (m *memory) PutLines(ctx context.Context, r io.Reader, _ string) (string, error) {
+	return m.Put(ctx, r)
+}
+
 // Put implements audit.Vault.
 func (m *memory) Put(_ context.Context, r io.Reader) (string, error) {
 	b, err := io.ReadAll(r)
