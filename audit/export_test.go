@@ -1,6 +1,9 @@
 package audit
 
-import "context"
+import (
+	"context"
+	"encoding/json"
+)
 
 // SpillAll writes resources through a spill of a few bytes, so that every path of the merge runs.
 func SpillAll(ctx context.Context, dir string, limit int, v Vault, origin string, resources []Resource) (digest string, types map[string]int64, duplicates []string, err error) {
@@ -23,4 +26,13 @@ func ParseVerdict(line []byte) (fast *Verdict, slow Verdict, err error) {
 	}
 	slow, err = slowVerdict(line)
 	return fast, slow, err
+}
+
+// StoreVerdict writes a line of a segment; ok is false where none is written.
+func StoreVerdict(enc *json.Encoder, v Verdict) (ok bool, err error) {
+	kept, ok := compact(v)
+	if ok {
+		err = enc.Encode(kept)
+	}
+	return ok, err
 }

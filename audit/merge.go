@@ -76,7 +76,7 @@ func (s *lineStream) end() (merged, error) {
 // abandon has nothing stored.
 func (s *lineStream) abandon(why error) {
 	s.pipe.CloseWithError(why)
-	<-s.done
+	_, _ = s.end() // fails with why
 }
 
 // merge writes what was spilled, what is in memory and what was stored early, in order.

@@ -30,17 +30,16 @@ func storedVerdicts(t testing.TB) [][]byte {
 				{Control: "D", Outcome: audit.NotEvaluated, Reasons: []audit.Reason{{Code: "gap"}, {Code: "gap", Where: "/data/x", Detail: "AccessDenied <s3>"}}},
 			},
 		},
-		{Resource: "aws/1/eu/T/old", Decisions: []audit.Decision{{ID: "i", Control: "C", ControlDigest: "d", Outcome: audit.Fail}}},
 	} {
 		var buf bytes.Buffer
 		enc := json.NewEncoder(&buf)
 		enc.SetEscapeHTML(false)
-		if err := enc.Encode(v); err != nil {
-			t.Fatal(err)
+		if ok, err := audit.StoreVerdict(enc, v); err != nil || !ok {
+			t.Fatal(ok, err)
 		}
 		out = append(out, bytes.TrimSuffix(buf.Bytes(), []byte("\n")))
 	}
-	return out
+	return append(out, []byte(`{"resource":"aws/1/eu/T/old","name":"","type":"","origin":"","input_digest":"","decisions":[{"id":"i","control":"C","control_digest":"d","outcome":"fail"}]}`))
 }
 
 func TestStoredVerdictsReadBothWays(t *testing.T) {
@@ -58,9 +57,17 @@ func TestStoredVerdictsReadBothWays(t *testing.T) {
 				t.Errorf("%s (-fast +slow):\n%s", line, diff)
 			}
 		}
-		again, err := audit.Canonical(slow)
-		if want, werr := audit.Canonical(json.RawMessage(line)); err != nil || werr != nil || !bytes.Equal(again, want) {
-			t.Errorf("read %s as %s", want, again)
+		if d := slow.Decisions[0]; i == 2 { // of an earlier version
+			if d.ID != "i" || d.ControlDigest != "d" {
+				t.Errorf("%s: read as %+v", line, d)
+			}
+			continue
+		}
+		var again bytes.Buffer
+		enc := json.NewEncoder(&again)
+		enc.SetEscapeHTML(false)
+		if _, err := audit.StoreVerdict(enc, slow); err != nil || again.String() != string(line)+"\n" {
+			t.Errorf("read %s and wrote %s, %v", line, again.String(), err)
 		}
 	}
 }

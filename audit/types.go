@@ -98,9 +98,9 @@ type Slice struct {
 
 // Decision is one control judged on one resource in one run.
 type Decision struct {
-	ID            string      `json:"id,omitempty"` // of those that a Decider gives it may be empty: Record fills it in
+	ID            string      `json:"id"` // of those that a Decider gives it may be empty: Record fills it in
 	Control       string      `json:"control"`
-	ControlDigest string      `json:"control_digest,omitempty"` // as the ID
+	ControlDigest string      `json:"control_digest"` // as the ID
 	Outcome       Outcome     `json:"outcome"`
 	SliceDigest   string      `json:"slice_digest,omitempty"` // empty: the control cannot read the estate
 	Violations    []Violation `json:"violations,omitempty"`   // sorted, only for Fail

@@ -161,20 +161,29 @@ func (w *lineWriter) delta(ctx context.Context, c *codec, p *piece, buf []byte) 
 	if old.version+1 >= maxVersions || steps < 1 {
 		return nil, nil
 	}
-	base, err := w.vault.assemble(ctx, &w.files, c, old.places[:steps], c.base[:0])
+	base := w.vault.earlier(ctx, &w.files, c, old.places[:steps])
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
-	case err != nil || len(base) > maxDelta || len(base) == 0: // what cannot be read is stored anew
+	case len(base) > maxDelta || len(base) == 0:
 		return nil, nil
 	}
-	c.base = base
 	packed, err := c.packDelta(p.content, base, buf)
 	if err != nil || int64(len(packed)) > old.places[0].length/2 {
 		return nil, err
 	}
 	p.version, p.places = old.version+1, slices.Clone(old.places[:steps])
 	return packed, nil
+}
+
+// earlier gives an earlier version of a block; nothing if it cannot be read: then the block is stored anew.
+func (v *Vault) earlier(ctx context.Context, files *openFiles, c *codec, places []place) []byte {
+	base, err := v.assemble(ctx, files, c, places, c.base[:0])
+	if err != nil {
+		return nil
+	}
+	c.base = base
+	return base
 }
 
 // add writes what is new of a block, and notes where it is.
