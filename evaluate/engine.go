@@ -108,7 +108,11 @@ func (e *Engine) Decide(ctx context.Context, request audit.Judgement, emit func(
 		if len(request.Scope.Origins) > 0 && !slices.Contains(request.Scope.Origins, snap.Origin) {
 			continue
 		}
-		err := ordered(ctx, e.workers, request.Vault, snap, j.judgeBatch, func(list []audit.Verdict) error {
+		blocks, err := audit.Blocks(ctx, request.Vault, snap.Digest)
+		if err != nil {
+			return err
+		}
+		err = ordered(ctx, e.workers, slices.DeleteFunc(blocks, j.outOfScope), j.judge, func(list []audit.Verdict) error {
 			for _, v := range list {
 				if err := emit(v); err != nil {
 					return err
@@ -123,21 +127,25 @@ func (e *Engine) Decide(ctx context.Context, request audit.Judgement, emit func(
 	return nil
 }
 
-// judgeBatch makes what judges one batch of lines after another.
-func (j *judging) judgeBatch() func(ctx context.Context, lines [][]byte) ([]audit.Verdict, error) {
+// outOfScope tells whether no resource of a block can be in scope.
+func (j *judging) outOfScope(b audit.Block) bool {
+	ids := j.request.Scope.Resources
+	return len(ids) > 0 && b.LastID != "" && !slices.ContainsFunc(ids, func(id string) bool { return b.FirstID <= id && id <= b.LastID })
+}
+
+// judge makes what judges one block after another.
+func (j *judging) judge() func(context.Context, audit.Block, []byte) ([]audit.Verdict, error) {
 	w := j.worker()
-	return func(ctx context.Context, lines [][]byte) ([]audit.Verdict, error) {
-		out := make([]audit.Verdict, 0, len(lines))
-		for _, line := range lines {
+	return func(ctx context.Context, b audit.Block, content []byte) ([]audit.Verdict, error) {
+		out := make([]audit.Verdict, 0, b.Lines)
+		err := audit.EachLine(content, func(line []byte) error {
 			v, ok, err := w.verdict(ctx, line)
-			if err != nil {
-				return nil, err
-			}
 			if ok {
 				out = append(out, v)
 			}
-		}
-		return out, nil
+			return err
+		})
+		return out, err
 	}
 }
 
@@ -154,18 +162,7 @@ func (j *judging) index(ctx context.Context, workers int) error {
 		}
 	}
 	for _, snap := range j.request.Snapshots {
-		if some, err := j.declaring(snap); err != nil || !some {
-			if err != nil {
-				return err
-			}
-			continue
-		}
-		begin := func() func(context.Context, [][]byte) ([]struct{}, error) {
-			w := j.worker()
-			return func(ctx context.Context, lines [][]byte) ([]struct{}, error) { return nil, w.declare(ctx, lines) }
-		}
-		err := ordered(ctx, workers, j.request.Vault, snap, begin, func([]struct{}) error { return nil })
-		if err != nil {
+		if err := j.indexSnapshot(ctx, workers, snap); err != nil {
 			return fmt.Errorf("indexing %s: %w", snap.Origin, err)
 		}
 	}
@@ -175,16 +172,43 @@ func (j *judging) index(ctx context.Context, workers int) error {
 	return j.estate.seal(slices.Sorted(maps.Keys(kinds)))
 }
 
-// declaring tells whether a snapshot holds a type whose resources can declare
-// something. One that does not say which types it holds may.
-func (j *judging) declaring(snap audit.Snapshot) (bool, error) {
-	for _, t := range snap.Documents {
-		kinds, err := j.lib.declares(audit.SourceOf(snap.Origin), t.Type)
+func (j *judging) indexSnapshot(ctx context.Context, workers int, snap audit.Snapshot) error {
+	if some, err := j.declaring(snap.Origin, snap.Documents); err != nil || !some {
+		return err
+	}
+	blocks, err := audit.Blocks(ctx, j.request.Vault, snap.Digest)
+	if err != nil {
+		return err
+	}
+	var declaring []audit.Block
+	for _, b := range blocks {
+		some, err := j.declaring(snap.Origin, b.Types)
+		if err != nil {
+			return err
+		}
+		if some {
+			declaring = append(declaring, b)
+		}
+	}
+	begin := func() func(context.Context, audit.Block, []byte) (struct{}, error) {
+		w := j.worker()
+		return func(ctx context.Context, _ audit.Block, content []byte) (none struct{}, _ error) {
+			return none, w.declare(ctx, content)
+		}
+	}
+	return ordered(ctx, workers, declaring, begin, func(struct{}) error { return nil })
+}
+
+// declaring tells whether resources of some types can declare something. Where
+// the types are not known, some can.
+func (j *judging) declaring(origin string, types []audit.TypeCount) (bool, error) {
+	for _, t := range types {
+		kinds, err := j.lib.declares(audit.SourceOf(origin), t.Type)
 		if err != nil || len(kinds) > 0 {
 			return true, err
 		}
 	}
-	return len(snap.Documents) == 0, nil
+	return len(types) == 0, nil
 }
 
 // Reads tells what a control can read for a type of resource.

@@ -101,26 +101,25 @@ func (e *estate) addPopulationGaps(lib *library, snapshots []audit.Snapshot) err
 	return nil
 }
 
-// declare adds what some lines declare for others to look up, and the gaps that
-// may hide more of it.
-func (w *worker) declare(ctx context.Context, lines [][]byte) error {
+// declare adds what the lines of a block declare for others to look up, and the
+// gaps that may hide more of it.
+func (w *worker) declare(ctx context.Context, block []byte) error {
 	var entries []lookup.Entry
-	for _, line := range lines {
+	err := audit.EachLine(block, func(line []byte) error {
 		doc, err := w.read(line)
 		if err != nil {
 			return err
 		}
 		p, err := w.lib.program(ctx, doc.kind)
-		if err != nil {
+		if err != nil || len(p.declares) == 0 {
 			return err
-		}
-		if len(p.declares) == 0 {
-			continue
 		}
 		w.hidden(p, doc)
-		if entries, err = w.entries(ctx, p, doc, entries); err != nil {
-			return err
-		}
+		entries, err = w.entries(ctx, p, doc, entries)
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	return w.estate.index.Add(entries...)
 }

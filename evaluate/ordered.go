@@ -1,7 +1,6 @@
 package evaluate
 
 import (
-	"bytes"
 	"context"
 
 	"golang.org/x/sync/errgroup"
@@ -9,82 +8,65 @@ import (
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
 
-// batchBytes is how much of a snapshot one worker takes at a time.
-const batchBytes = 256 << 10
-
-type batch[T any] struct {
-	lines [][]byte
-	out   []T
+// job is one block of a snapshot and what came of it.
+type job[T any] struct {
+	block audit.Block
+	out   T
 	done  chan struct{}
 }
 
-// ordered has the lines of a snapshot worked on in parallel, a batch at a time,
-// and sends what came of them in the order of the lines. begin makes what one
-// worker works with. At most a few batches for each worker are in memory.
-func ordered[T any](ctx context.Context, workers int, vault audit.Vault, snap audit.Snapshot,
-	begin func() func(context.Context, [][]byte) ([]T, error), send func([]T) error,
+// ordered has blocks worked on in parallel, each read by the worker that takes
+// it, and sends what came of them in their order. begin makes what one worker
+// works with; a block's bytes are only its while it works. At most a few blocks
+// for each worker are in memory.
+func ordered[T any](ctx context.Context, workers int, blocks []audit.Block,
+	begin func() func(context.Context, audit.Block, []byte) (T, error), send func(T) error,
 ) error {
 	g, ctx := errgroup.WithContext(ctx)
-	todo, inOrder := make(chan *batch[T]), make(chan *batch[T], 2*workers)
+	todo, inOrder := make(chan *job[T]), make(chan *job[T], 2*workers)
 	g.Go(func() error {
 		defer close(inOrder)
 		defer close(todo)
-		return batches(ctx, vault, snap.Digest, func(lines [][]byte) error {
-			b := &batch[T]{lines: lines, done: make(chan struct{})}
-			for _, c := range []chan *batch[T]{inOrder, todo} {
+		for _, b := range blocks {
+			j := &job[T]{block: b, done: make(chan struct{})}
+			for _, c := range []chan *job[T]{inOrder, todo} {
 				select {
-				case c <- b:
+				case c <- j:
 				case <-ctx.Done():
 					return ctx.Err()
 				}
 			}
-			return nil
-		})
+		}
+		return nil
 	})
-	for range workers {
+	for range min(workers, len(blocks)) {
 		g.Go(func() (err error) {
 			work := begin()
-			for b := range todo {
-				if b.out, err = work(ctx, b.lines); err != nil {
+			var buf []byte
+			for j := range todo {
+				if buf, err = j.block.Read(ctx, buf[:0]); err != nil {
 					return err
 				}
-				b.lines = nil
-				close(b.done)
+				if j.out, err = work(ctx, j.block, buf); err != nil {
+					return err
+				}
+				close(j.done)
 			}
 			return nil
 		})
 	}
 	g.Go(func() error {
-		for b := range inOrder {
+		for j := range inOrder {
 			select {
-			case <-b.done:
+			case <-j.done:
 			case <-ctx.Done():
 				return ctx.Err()
 			}
-			if err := send(b.out); err != nil {
+			if err := send(j.out); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	return g.Wait()
-}
-
-// batches cuts a snapshot into batches of about batchBytes.
-func batches(ctx context.Context, vault audit.Vault, digest string, yield func([][]byte) error) error {
-	var lines [][]byte
-	size := 0
-	err := audit.Documents(ctx, vault, digest, func(line []byte) error {
-		lines = append(lines, bytes.Clone(line))
-		if size += len(line); size < batchBytes {
-			return nil
-		}
-		full := lines
-		lines, size = nil, 0
-		return yield(full)
-	})
-	if err != nil || len(lines) == 0 {
-		return err
-	}
-	return yield(lines)
 }

@@ -81,13 +81,15 @@ func (p part) snapshotOf(t tally, digest string, at time.Time) audit.Snapshot {
 type memory struct {
 	snapshots []audit.Snapshot
 	objects   map[string][]byte
+	blocks    map[string][]audit.Block
 	lines     [][]byte
 	bytes     int64
 	each      *memory // the first document of each type of each origin
 }
 
 func hold(parts []part) (*memory, error) {
-	m := &memory{objects: map[string][]byte{}, each: &memory{objects: map[string][]byte{}}}
+	m := newMemory()
+	m.each = newMemory()
 	for _, p := range parts {
 		var buf, firsts bytes.Buffer
 		seen := map[string]bool{}
@@ -104,8 +106,14 @@ func hold(parts []part) (*memory, error) {
 		if err != nil {
 			return nil, fmt.Errorf("generating %s: %w", p.origin, err)
 		}
-		m.add(p.snapshotOf(t, "", moment), buf.Bytes())
-		m.each.add(p.snapshotOf(t, "", moment), firsts.Bytes())
+		for _, x := range []struct {
+			into    *memory
+			content []byte
+		}{{m, buf.Bytes()}, {m.each, firsts.Bytes()}} {
+			if err := x.into.add(p.snapshotOf(t, "", moment), x.content); err != nil {
+				return nil, err
+			}
+		}
 		for line := range bytes.Lines(buf.Bytes()) {
 			m.lines = append(m.lines, bytes.TrimSuffix(line, []byte("\n")))
 		}
@@ -114,12 +122,37 @@ func hold(parts []part) (*memory, error) {
 	return m, nil
 }
 
+func newMemory() *memory {
+	return &memory{objects: map[string][]byte{}, blocks: map[string][]audit.Block{}}
+}
+
+// Blocks implements audit.BlockVault: what is held is cut once, as the vault's objects are.
+func (m *memory) Blocks(_ context.Context, digest string) ([]audit.Block, error) {
+	return slices.Clone(m.blocks[digest]), nil
+}
+
 // add keeps a snapshot, in order of the origins.
-func (m *memory) add(s audit.Snapshot, content []byte) {
+func (m *memory) add(s audit.Snapshot, content []byte) error {
 	s.Digest = audit.Digest(content)
+	at := 0
+	for c := audit.NewCutter(bytes.NewReader(content)); ; {
+		b, part, err := c.Next(context.Background(), nil)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		from, to := at, at+len(part)
+		at = to
+		b.Digest = audit.Digest(part)
+		b.Read = func(_ context.Context, buf []byte) ([]byte, error) { return append(buf, content[from:to]...), nil }
+		m.blocks[s.Digest] = append(m.blocks[s.Digest], b)
+	}
 	m.objects[s.Digest] = content
 	m.snapshots = append(m.snapshots, s)
 	slices.SortFunc(m.snapshots, func(a, b audit.Snapshot) int { return cmp.Compare(a.Origin, b.Origin) })
+	return nil
 }
 
 // PutLines implements audit.Vault.
