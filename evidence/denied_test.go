@@ -107,10 +107,16 @@ func runEstate(t *testing.T, e *evaluate.Engine, d denial) estateRun {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// An origin that cannot be read is not recorded, so such a run judges by its
+	// start: that of a run made while the recording was fresh.
+	col, err := c.Collect(t.Context(), audit.Request{Origin: c.Origins()[0]}, &audittest.Writer{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	out := estateRun{verdicts: map[string]audit.Verdict{}, words: map[string]string{}}
 	a := audit.Auditor{
 		Collectors: []audit.Collector{deniedCollector{c, d}}, Decider: remembering{e, out.verdicts}, Vault: &audittest.Vault{},
-		Now: time.Now, Log: audittest.Log(), TempDir: t.TempDir(),
+		Now: func() time.Time { return col.Ended }, Log: audittest.Log(), TempDir: t.TempDir(),
 	}
 	if out.run, err = a.Run(t.Context(), audit.Order{Trigger: audit.Manual}); err != nil {
 		t.Fatal(err)
