@@ -78,22 +78,29 @@ func (e *Engine) library(controls []audit.Control) *library {
 	return e.prepared[key]
 }
 
+// begin prepares for judging. end is called when that is over, however it ended.
+func (e *Engine) begin(ctx context.Context, request audit.Judgement) (j *judging, end func() error, err error) {
+	controls, err := e.lib.Catalog.Select(request.Scope)
+	if err != nil {
+		return nil, nil, err
+	}
+	cancel, stop := newCancel(ctx)
+	s := newStore(e.lib.Parameters(), audit.Stamp(request.AsOf), cancel)
+	j = &judging{
+		lib: e.library(controls), store: s, data: vm.NewData(s.base, true), estate: newEstate(e.estate, request.Snapshots),
+		request: request, limits: e.limits, opa: e.opa, sample: newSampling(controls, request.Snapshots),
+	}
+	return j, func() error { stop(); return j.estate.close() }, nil
+}
+
 // Decide implements audit.Decider. An error that is a *DisagreementError says that
 // the engine and OPA's own evaluator differ on one of the sample.
 func (e *Engine) Decide(ctx context.Context, request audit.Judgement, emit func(audit.Verdict) error) (err error) {
-	controls, err := e.lib.Catalog.Select(request.Scope)
+	j, end, err := e.begin(ctx, request)
 	if err != nil {
 		return err
 	}
-	cancel, stop := newCancel(ctx)
-	defer stop()
-	s := newStore(e.lib.Parameters(), audit.Stamp(request.AsOf), cancel)
-	j := &judging{
-		lib: e.library(controls), store: s, data: vm.NewData(s.base, true), request: request,
-		limits: e.limits, opa: e.opa, sample: newSampling(controls, request.Snapshots),
-	}
-	j.estate = newEstate(e.estate, request.Snapshots)
-	defer func() { err = errors.Join(err, j.estate.close()) }()
+	defer func() { err = errors.Join(err, end()) }()
 	if err := j.index(ctx, e.workers); err != nil {
 		return err
 	}

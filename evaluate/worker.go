@@ -180,16 +180,19 @@ func (w *worker) verdict(ctx context.Context, line []byte) (v audit.Verdict, ok 
 			return v, false, err
 		}
 	}
-	v.Decisions = w.decisions(p, doc, answers)
-	return v, true, nil
+	v.Decisions, err = w.decisions(ctx, p, doc, answers)
+	return v, err == nil, err
 }
 
 // decisions turns the answers about a document into decisions.
-func (w *worker) decisions(p *program, doc document, answers []answer) []audit.Decision {
+func (w *worker) decisions(ctx context.Context, p *program, doc document, answers []answer) ([]audit.Decision, error) {
 	out, holes := make([]audit.Decision, len(p.parts)), w.holes(p, doc)
 	for i := range p.parts {
 		pt := &p.parts[i]
-		d := w.judge(p, i, answers[i], doc, holes)
+		d, err := w.settle(ctx, p, i, answers[i], doc, w.judge(p, i, answers[i], doc, holes))
+		if err != nil {
+			return nil, fmt.Errorf("resource %s: %w", doc.id, err)
+		}
 		d.Control, d.ControlDigest = pt.ID, pt.Digest
 		if len(pt.estate) > 0 {
 			d.Slice, d.SliceDigest = answers[i].view.slice()
@@ -199,5 +202,5 @@ func (w *worker) decisions(p *program, doc document, answers []answer) []audit.D
 		}
 		out[i] = d
 	}
-	return out
+	return out, nil
 }

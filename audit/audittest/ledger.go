@@ -117,6 +117,7 @@ func ledgerLast(t *testing.T, l audit.Ledger) {
 		"gate":       func(r *audit.Run) { r.Trigger = audit.Gate },
 	} {
 		rec := Ran(t, name)
+		rec.Catalog = library()
 		change(&rec.Run)
 		complete(t, l, rec)
 		if got := last(t, l); got.ID != want.ID {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -104,20 +105,26 @@ func (a *app) controlsShowCmd() *cobra.Command {
 			}
 			return a.showControl(cmd.Context(), args[0], output)
 		},
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			lib, err := a.library()
-			if err != nil {
-				return nil, cobra.ShellCompDirectiveError
-			}
-			var ids []string
-			for _, c := range lib.Catalog.Controls {
-				ids = append(ids, c.ID+"\t"+c.Title)
-			}
-			return ids, cobra.ShellCompDirectiveNoFileComp
-		},
+		ValidArgsFunction: a.completeControl,
 	}
 	outputFlag(cmd, &output)
 	return cmd
+}
+
+// completeControl offers the library's controls for a first argument.
+func (a *app) completeControl(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	lib, err := a.library()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var ids []string
+	for _, c := range lib.Catalog.Controls {
+		ids = append(ids, c.ID+"\t"+c.Title)
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
 }
 
 func (a *app) showControl(ctx context.Context, id, output string) error {
@@ -150,6 +157,15 @@ func (a *app) showControl(ctx context.Context, id, output string) error {
 	return err
 }
 
+// readWords is a pointer that a control reads, and how much of what is there.
+func readWords(r evaluate.Read) string {
+	pointer := cmp.Or(r.Pointer, "/")
+	if r.Whole {
+		return pointer
+	}
+	return pointer + " (only whether it is there)"
+}
+
 func printControl(w *bytes.Buffer, c audit.Control, reads map[string]evaluate.Reads, requirements []string) {
 	line := func(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
 	line("%s  %s  %s", c.ID, c.Severity, c.Title)
@@ -169,7 +185,7 @@ func printControl(w *bytes.Buffer, c audit.Control, reads map[string]evaluate.Re
 	for _, at := range slices.Sorted(maps.Keys(reads)) {
 		line("  %s", at)
 		for _, r := range reads[at].Input {
-			line("    %s", r.Pointer)
+			line("    %s", readWords(r))
 		}
 		for _, kind := range reads[at].Estate {
 			line("    looks up %s", kind)

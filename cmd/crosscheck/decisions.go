@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -89,17 +87,17 @@ func (a *app) listDecisions(ctx context.Context, f listFlags) (err error) {
 	if _, ok := rec.Catalog.Control(f.control); !ok && f.control != "" {
 		return audit.UnknownError{Kind: "control", Name: f.control}
 	}
-	page, err := in.page(ctx, rec, f)
+	page, err := page(ctx, rec, f)
 	if err != nil {
 		return err
 	}
 	if f.output == "json" {
-		return a.json(map[string]any{"run": run.ID, "as_of": audit.Stamp(run.AsOf), "decisions": append([]ledger.Decision{}, page.Decisions...), "next": page.Next})
+		return a.json(map[string]any{"run": run.ID, "as_of": audit.Stamp(run.AsOf), "decisions": append([]audit.Found{}, page.Decisions...), "next": page.Next})
 	}
 	return a.printDecisions(rec, page)
 }
 
-func (a *app) printDecisions(rec audit.Record, page ledger.Page) error {
+func (a *app) printDecisions(rec audit.Record, page audit.Page) error {
 	t := newTable(a.out, "DECISION", "OUTCOME", "SEVERITY", "CONTROL", "RESOURCE", "WHAT")
 	for _, d := range page.Decisions {
 		severity := "-"
@@ -196,10 +194,10 @@ func (in *installation) run(ctx context.Context, prefix string) (audit.Run, erro
 	return runs[0], nil
 }
 
-// page reads what the ledger has a row for from the ledger, and passes and
-// exclusions from the run's snapshots.
-func (in *installation) page(ctx context.Context, rec audit.Record, f listFlags) (ledger.Page, error) {
-	q := ledger.Query{Run: rec.Run.ID, Control: f.control, Resource: f.resource, After: f.after, Limit: f.limit}
+// page reads what failed or was not evaluated from the run's verdict segment
+// alone, and passes and exclusions from its snapshots too.
+func page(ctx context.Context, rec audit.Record, f listFlags) (audit.Page, error) {
+	q := audit.Query{Control: f.control, Resource: f.resource, After: f.after, Limit: f.limit}
 	if f.excepted != "" {
 		yes := f.excepted == "yes"
 		q.Excepted, q.Outcome = &yes, audit.Fail
@@ -211,17 +209,17 @@ func (in *installation) page(ctx context.Context, rec audit.Record, f listFlags)
 	default:
 		q.Outcome = audit.Outcome(f.outcome)
 	}
-	return in.ledger.Decisions(ctx, q)
+	return rec.Find(ctx, q)
 }
 
 var errEnough = errors.New("enough")
 
 // derived lists decisions in the order of their resources.
-func derived(ctx context.Context, rec audit.Record, q ledger.Query, outcome string) (ledger.Page, error) {
-	var page ledger.Page
+func derived(ctx context.Context, rec audit.Record, q audit.Query, outcome string) (audit.Page, error) {
+	var page audit.Page
 	skipping := q.After != ""
 	err := rec.Verdicts(ctx, func(v audit.Verdict) error {
-		if q.Resource != "" && !matches(q.Resource, v.Resource) {
+		if q.Resource != "" && !audit.Matches(q.Resource, v.Resource) {
 			return nil
 		}
 		for _, d := range v.Decisions {
@@ -237,7 +235,7 @@ func derived(ctx context.Context, rec audit.Record, q ledger.Query, outcome stri
 				page.Next = last.Control + " " + last.Resource
 				return errEnough
 			default:
-				page.Decisions = append(page.Decisions, onRecord(rec.Run, v, d))
+				page.Decisions = append(page.Decisions, rec.Found(v, d))
 			}
 		}
 		return nil
@@ -249,16 +247,4 @@ func derived(ctx context.Context, rec audit.Record, q ledger.Query, outcome stri
 		err = fmt.Errorf("--after %q: the run has no such decision", q.After)
 	}
 	return page, err
-}
-
-func onRecord(run audit.Run, v audit.Verdict, d audit.Decision) ledger.Decision {
-	return ledger.Decision{
-		Decision: d, Run: run.ID, Resource: v.Resource, Name: v.Name, Type: v.Type, Origin: v.Origin, Owner: v.Owner, InputDigest: v.InputDigest,
-	}
-}
-
-// matches tells whether a string has the form of a pattern in which * stands for anything.
-func matches(pattern, s string) bool {
-	form := "^(?s:" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*") + ")$"
-	return regexp.MustCompile(form).MatchString(s)
 }

@@ -39,7 +39,7 @@ type undisturbed struct {
 	objects int                   // in the vault
 	lasted  [stages]time.Duration // each stage
 	stdout  []byte
-	stored  int // decisions in the ledger
+	stored  []audit.Spell // in the ledger
 }
 
 // scoped keeps a run cheap; it makes no difference to when it can be killed.
@@ -90,11 +90,11 @@ func leaveAlone(t *testing.T) undisturbed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page, err := l.Decisions(t.Context(), ledger.Query{Run: runOf(t, string(u.stdout)), Limit: 1 << 20})
+	page, err := l.Violations(t.Context(), audit.SpellQuery{Limit: 1 << 20})
 	if err := errors.Join(err, l.Close()); err != nil {
 		t.Fatal(err)
 	}
-	u.stored = len(page.Decisions)
+	u.stored = page.Spells
 	h := newHome(t)
 	u.giveKeys(t, h)
 	begun, at := time.Now(), loading
@@ -239,9 +239,9 @@ func (u undisturbed) check(t *testing.T, h home, whole bool) {
 		t.Errorf("%d runs are on record, %v", len(runs), err)
 	}
 	for _, r := range runs {
-		page, err := l.Decisions(t.Context(), ledger.Query{Run: r.ID, Limit: 1 << 20})
-		if err != nil || len(page.Decisions) != u.stored || r.Status != audit.Complete || !strings.Contains(string(u.stdout), r.ID) {
-			t.Errorf("run %s is %s with %d decisions, want all %d: %v", r.ID, r.Status, len(page.Decisions), u.stored, err)
+		page, err := l.Violations(t.Context(), audit.SpellQuery{Limit: 1 << 20})
+		if err != nil || !cmp.Equal(page.Spells, u.stored) || r.Status != audit.Complete || !strings.Contains(string(u.stdout), r.ID) {
+			t.Errorf("run %s is %s with %d violations, want all %d: %v", r.ID, r.Status, len(page.Spells), len(u.stored), err)
 		}
 		checkCounts(t, audit.Record{Run: r, Catalog: u.catalog, Vault: v})
 	}

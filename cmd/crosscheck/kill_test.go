@@ -15,7 +15,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evidence"
 	"github.com/crosscheck-dev/crosscheck/evidence/ledger"
+	"github.com/crosscheck-dev/crosscheck/policies"
 )
 
 // asProgram makes this test binary be the program, for tests that kill it.
@@ -46,7 +48,7 @@ func TestKill(t *testing.T) {
 	}
 	saved[runOf(t, audited(t, dir, 0))] = true
 	t.Logf("%d runs were recorded", len(saved))
-	checkLedger(t, filepath.Join(dir, "crosscheck-data", "ledger.db"), saved)
+	checkLedger(t, filepath.Join(dir, "crosscheck-data"), saved)
 	packs, err := filepath.Glob(filepath.Join(dir, "crosscheck-data", "packs", "[0-9]*"))
 	if err != nil || len(packs) == 0 {
 		t.Fatalf("packs: %v, %v", packs, err)
@@ -95,9 +97,13 @@ func runOf(t *testing.T, line string) (id string) {
 	return id
 }
 
-func checkLedger(t *testing.T, path string, saved map[string]bool) {
+func checkLedger(t *testing.T, dir string, saved map[string]bool) {
 	t.Helper()
-	l, err := ledger.Open(t.Context(), path)
+	v, err := evidence.NewVault(filepath.Join(dir, "vault"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := ledger.Open(t.Context(), filepath.Join(dir, "ledger.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,8 +112,12 @@ func checkLedger(t *testing.T, path string, saved map[string]bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	lib, err := policies.Load(os.DirFS(filepath.Join(dir, "library")), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, r := range runs {
-		page, err := l.Decisions(t.Context(), ledger.Query{Run: r.ID, Limit: volumes + 1})
+		page, err := audit.Record{Run: r, Catalog: lib.Catalog, Vault: v}.Find(t.Context(), audit.Query{Limit: volumes + 1})
 		if err != nil || len(page.Decisions) != volumes || r.Status != audit.Complete {
 			t.Errorf("run %s is %s with %d decisions, %v; want all %d", r.ID, r.Status, len(page.Decisions), err, volumes)
 		}
@@ -115,6 +125,10 @@ func checkLedger(t *testing.T, path string, saved map[string]bool) {
 	}
 	for id := range saved {
 		t.Errorf("run %s was recorded, and is lost", id)
+	}
+	open, err := l.Violations(t.Context(), audit.SpellQuery{Limit: volumes + 1})
+	if err != nil || len(open.Spells) != volumes {
+		t.Errorf("%d violations are open, %v; want all %d", len(open.Spells), err, volumes)
 	}
 	attempts, err := l.Attempts(t.Context(), 1000)
 	if err != nil {
@@ -130,9 +144,9 @@ func checkLedger(t *testing.T, path string, saved map[string]bool) {
 // writeInstallation writes a configuration with one small source and a library of few controls.
 func writeInstallation(t *testing.T, dir string) {
 	t.Helper()
-	policies := filepath.Join("..", "..", "policies")
+	from := filepath.Join("..", "..", "policies")
 	for _, part := range []string{"lib", filepath.Join("controls", "compute")} {
-		if err := os.CopyFS(filepath.Join(dir, "library", part), os.DirFS(filepath.Join(policies, part))); err != nil {
+		if err := os.CopyFS(filepath.Join(dir, "library", part), os.DirFS(filepath.Join(from, part))); err != nil {
 			t.Fatal(err)
 		}
 	}

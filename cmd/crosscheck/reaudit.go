@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
-	"github.com/crosscheck-dev/crosscheck/evidence/ledger"
 )
 
 func (a *app) reauditCmd() *cobra.Command {
@@ -198,22 +197,24 @@ func (c *concern) sources(ctx context.Context, ctl audit.Control, wanted map[str
 
 // relink finds the failed and not evaluated decisions that are judged again.
 func (c *concern) relink(ctx context.Context, scope audit.Scope) error {
-	q := ledger.Query{Run: c.last.ID, Limit: 1000}
-	for {
-		page, err := c.in.ledger.Decisions(ctx, q)
-		if err != nil {
-			return err
+	rec, err := c.in.record(ctx, c.last)
+	if err != nil {
+		return err
+	}
+	return rec.Stored(ctx, func(v audit.Verdict) error {
+		if !scope.Judges(v.Origin, v.Resource) {
+			return nil
 		}
-		for _, d := range page.Decisions {
-			key := d.Control + " " + d.Resource
-			if _, ok := c.old[key]; !ok && scope.Judges(d.Origin, d.Resource) && (len(scope.Controls) == 0 || slices.Contains(scope.Controls, d.Control)) {
+		for _, d := range v.Decisions {
+			key := d.Control + " " + v.Resource
+			_, named := c.old[key]
+			asked := len(scope.Controls) == 0 || slices.Contains(scope.Controls, d.Control)
+			if asked && !named && (d.Outcome == audit.Fail || d.Outcome == audit.NotEvaluated) {
 				c.old[key] = d.ID
 			}
 		}
-		if q.After = page.Next; q.After == "" {
-			return nil
-		}
-	}
+		return nil
+	})
 }
 
 func unique(list []string) []string {

@@ -22,7 +22,8 @@ func (a *app) decisionsShowCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show DECISION", Short: "Show one decision: what was asked, what was seen, and what to do", Args: wanted(1, 1, "one decision"),
 		Long: `Shows a decision by its id, or by the beginning of it: failed ones of any run,
-passes and exclusions of the latest ones.`,
+passes and exclusions of the latest ones. Of several runs the latest that has such a
+decision answers; a beginning is ambiguous if that run has two.`,
 		Example: "  crosscheck decisions show 3f9a2c\n  crosscheck decisions show 3f9a2c -o json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkWord("output", output, "table", "json"); err != nil {
@@ -37,7 +38,7 @@ passes and exclusions of the latest ones.`,
 
 // shown is a decision with all that a person asks of it.
 type shown struct {
-	Decision     ledger.Decision  `json:"decision"`
+	Decision     audit.Found      `json:"decision"`
 	Control      audit.Control    `json:"control"`
 	Requirements []string         `json:"requirements"`
 	Run          shownRun         `json:"run"`
@@ -80,23 +81,14 @@ func (a *app) showDecision(ctx context.Context, prefix, output string) (err erro
 	return err
 }
 
-// runsBack is how many runs are searched for a pass, which has no row.
+// runsBack is how many runs are searched for a pass, which takes their snapshots.
 const runsBack = 10
 
 // find finds a decision by the beginning of its id.
-func (in *installation) find(ctx context.Context, prefix string) (ledger.Decision, audit.Record, error) {
-	d, err := in.ledger.Decision(ctx, prefix)
-	var missing *ledger.NotFoundError
-	switch {
-	case err == nil:
-		run, err := in.ledger.Run(ctx, d.Run)
-		if err != nil {
-			return d, audit.Record{}, err
-		}
-		rec, err := in.record(ctx, run)
+func (in *installation) find(ctx context.Context, prefix string) (audit.Found, audit.Record, error) {
+	d, rec, err := in.ledger.Decision(ctx, in.record, prefix)
+	if !errors.As(err, new(*ledger.NotFoundError)) {
 		return d, rec, err
-	case !errors.As(err, &missing):
-		return d, audit.Record{}, err
 	}
 	runs, rerr := in.ledger.Runs(ctx, ledger.Filter{Limit: runsBack})
 	if rerr != nil {
@@ -112,7 +104,7 @@ func (in *installation) find(ctx context.Context, prefix string) (ledger.Decisio
 		case err != nil:
 			return d, audit.Record{}, err
 		case len(found) > 1:
-			return d, audit.Record{}, &ledger.AmbiguousError{Kind: "decision", ID: prefix, Of: []string{found[0].ID, found[1].ID}}
+			return d, audit.Record{}, &ledger.AmbiguousError{Kind: "decision", ID: prefix, Run: run.ID, Of: []string{found[0].ID, found[1].ID}}
 		case len(found) == 1:
 			return found[0], rec, nil
 		}
@@ -120,11 +112,11 @@ func (in *installation) find(ctx context.Context, prefix string) (ledger.Decisio
 	return d, audit.Record{}, fmt.Errorf("%w in %s: failed ones were looked for in every run, passes in the latest %d", err, in.cfg.DataDir, len(runs))
 }
 
-func findIn(ctx context.Context, rec audit.Record, prefix string) (found []ledger.Decision, err error) {
+func findIn(ctx context.Context, rec audit.Record, prefix string) (found []audit.Found, err error) {
 	err = rec.Verdicts(ctx, func(v audit.Verdict) error {
 		for _, d := range v.Decisions {
 			if strings.HasPrefix(d.ID, prefix) {
-				if found = append(found, onRecord(rec.Run, v, d)); len(found) > 1 {
+				if found = append(found, rec.Found(v, d)); len(found) > 1 {
 					return errEnough
 				}
 			}
@@ -138,7 +130,7 @@ func findIn(ctx context.Context, rec audit.Record, prefix string) (found []ledge
 }
 
 // explain gathers what a decision rests on, from what is kept of its run.
-func (in *installation) explain(ctx context.Context, d ledger.Decision, rec audit.Record) (shown, error) {
+func (in *installation) explain(ctx context.Context, d audit.Found, rec audit.Record) (shown, error) {
 	c, ok := rec.Catalog.Control(d.Control)
 	if !ok {
 		return shown{}, fmt.Errorf("the library of run %s has no control %s", short(rec.Run.ID), d.Control)
@@ -176,7 +168,7 @@ func (in *installation) explain(ctx context.Context, d ledger.Decision, rec audi
 }
 
 // document finds the document that a decision was made on.
-func document(ctx context.Context, v audit.Vault, digest string, d ledger.Decision) ([]byte, error) {
+func document(ctx context.Context, v audit.Vault, digest string, d audit.Found) ([]byte, error) {
 	var out []byte
 	err := audit.Documents(ctx, v, digest, func(line []byte) error {
 		if bytes.Contains(line, []byte(`"id":`)) && audit.Digest(line) == d.InputDigest {
@@ -195,7 +187,7 @@ func document(ctx context.Context, v audit.Vault, digest string, d ledger.Decisi
 }
 
 // slice judges again, from the run's own snapshots, to see what was looked up.
-func (in *installation) slice(ctx context.Context, d ledger.Decision, rec audit.Record) (*audit.Slice, error) {
+func (in *installation) slice(ctx context.Context, d audit.Found, rec audit.Record) (*audit.Slice, error) {
 	decider, err := in.decider(ctx, rec.Run)
 	if err != nil {
 		return nil, err
@@ -220,7 +212,7 @@ func (in *installation) slice(ctx context.Context, d ledger.Decision, rec audit.
 	return out, err
 }
 
-func exceptionOf(ctx context.Context, rec audit.Record, d ledger.Decision) (*audit.Exception, error) {
+func exceptionOf(ctx context.Context, rec audit.Record, d audit.Found) (*audit.Exception, error) {
 	ids := []string{d.Exception}
 	for _, v := range d.Violations {
 		ids = append(ids, v.Exception)

@@ -1,5 +1,6 @@
-// Package ledger is the durable record of runs, their decisions and their
-// deliveries, in one SQLite file.
+// Package ledger is the durable record of runs, of what did not pass from when to
+// when, and of deliveries, in one SQLite file. Decisions are not in it: they are
+// in the verdict segment of their run, in the vault.
 package ledger
 
 import (
@@ -155,10 +156,11 @@ func (l *Ledger) Complete(ctx context.Context, attempt string, rec audit.Record)
 		if ok {
 			run.Previous = last.ID
 		}
-		if err := insertDecisions(ctx, tx, rec); err != nil {
+		seq, err := insertRun(ctx, tx, run)
+		if err != nil {
 			return err
 		}
-		if err := insertRun(ctx, tx, run); err != nil {
+		if err := moveHistory(ctx, tx, rec, seq); err != nil {
 			return err
 		}
 		return endAttempt(ctx, tx, attempt, run)
@@ -172,54 +174,17 @@ func endAttempt(ctx context.Context, tx *sql.Tx, attempt string, run audit.Run) 
 	return err
 }
 
-func insertRun(ctx context.Context, tx *sql.Tx, run audit.Run) error {
+func insertRun(ctx context.Context, tx *sql.Tx, run audit.Run) (seq int64, err error) {
 	doc, err := audit.Canonical(run)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO runs (id, status, trigger, whole, simulated, as_of, started, ended, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	res, err := tx.ExecContext(ctx, `INSERT INTO runs (id, status, trigger, whole, simulated, as_of, started, ended, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		run.ID, run.Status, run.Trigger, run.Scope.Whole(), run.Simulated, audit.Stamp(run.AsOf), audit.Stamp(run.Started), audit.Stamp(run.Ended), string(doc))
-	return err
-}
-
-// insertDecisions writes a row for each failed or not evaluated decision. Passes
-// and exclusions cost none: the counts and the verdict segment tell of them.
-func insertDecisions(ctx context.Context, tx *sql.Tx, rec audit.Record) error {
-	stmt, err := tx.PrepareContext(ctx, `INSERT INTO decisions (run, id, control, control_digest, resource, name, type, origin, owner,
-		outcome, excepted, exception, input_digest, slice_digest, violations, reasons) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	defer func() { _ = stmt.Close() }()
-	return rec.Stored(ctx, func(v audit.Verdict) error {
-		for _, d := range v.Decisions {
-			if d.Outcome != audit.Fail && d.Outcome != audit.NotEvaluated {
-				continue
-			}
-			violations, err := jsonOrNull(d.Violations)
-			if err != nil {
-				return err
-			}
-			reasons, err := jsonOrNull(d.Reasons)
-			if err != nil {
-				return err
-			}
-			_, err = stmt.ExecContext(ctx, rec.Run.ID, d.ID, d.Control, d.ControlDigest, v.Resource, v.Name, v.Type, v.Origin, v.Owner,
-				d.Outcome, d.Excepted(), d.Exception, v.InputDigest, d.SliceDigest, violations, reasons)
-			if err != nil {
-				return fmt.Errorf("decision %s on %s: %w", d.Control, v.Resource, err)
-			}
-		}
-		return nil
-	})
-}
-
-func jsonOrNull[T any](list []T) (any, error) {
-	if len(list) == 0 {
-		return nil, nil
-	}
-	b, err := audit.Canonical(list)
-	return string(b), err
+	return res.LastInsertId()
 }
 
 // LastComplete implements audit.Ledger.
@@ -233,8 +198,8 @@ type querier interface {
 }
 
 func lastComplete(ctx context.Context, q querier) (audit.Run, bool, error) {
-	return oneRun(q.QueryRowContext(ctx, `SELECT doc FROM runs WHERE status = ? AND whole AND NOT simulated AND trigger <> ? ORDER BY seq DESC LIMIT 1`,
-		audit.Complete, audit.Gate))
+	return oneRun(q.QueryRowContext(ctx, `SELECT doc FROM runs WHERE status = ? AND whole AND `+moving+` ORDER BY seq DESC LIMIT 1`,
+		audit.Complete))
 }
 
 func runByID(ctx context.Context, q querier, id string) (audit.Run, bool, error) {

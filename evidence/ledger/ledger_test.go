@@ -64,6 +64,7 @@ func verdict(resource string, decisions ...audit.Decision) audit.Verdict {
 func TestSuite(t *testing.T) {
 	t.Parallel()
 	audittest.LedgerSuite(t, func() audit.Ledger { return open(t, filepath.Join(t.TempDir(), "ledger.db")) })
+	audittest.HistorySuite(t, func() audittest.Historian { return open(t, filepath.Join(t.TempDir(), "ledger.db")) })
 }
 
 func TestReopen(t *testing.T) {
@@ -140,98 +141,6 @@ func TestRuns(t *testing.T) {
 		if _, err := l.Run(t.Context(), prefix); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Run(%q): %v, want %q", prefix, err, want)
 		}
-	}
-}
-
-func TestDecisions(t *testing.T) {
-	t.Parallel()
-	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
-	accepted := decision("STO-001", "aws/1/x/T/c?[1]", audit.Fail)
-	accepted.Exception = "EXC-1"
-	rec := audittest.Ran(t, "run",
-		verdict("aws/1/x/T/a", decision("NET-001", "aws/1/x/T/a", audit.Fail), decision("STO-001", "aws/1/x/T/a", audit.NotEvaluated)),
-		verdict("aws/1/x/T/b", decision("NET-001", "aws/1/x/T/b", audit.Excluded), decision("STO-001", "aws/1/x/T/b", audit.Pass)),
-		verdict("aws/1/x/T/c?[1]", decision("NET-001", "aws/1/x/T/c?[1]", audit.Fail), accepted))
-	run := record(t, l, rec).ID
-	yes, no := true, false
-	tests := map[string]struct {
-		query ledger.Query
-		want  []string
-	}{
-		"all":          {ledger.Query{}, []string{"NET-001 a", "NET-001 c?[1]", "STO-001 a", "STO-001 c?[1]"}},
-		"control":      {ledger.Query{Control: "STO-001"}, []string{"STO-001 a", "STO-001 c?[1]"}},
-		"outcome":      {ledger.Query{Outcome: audit.NotEvaluated}, []string{"STO-001 a"}},
-		"glob":         {ledger.Query{Resource: "*/a"}, []string{"NET-001 a", "STO-001 a"}},
-		"glob escapes": {ledger.Query{Resource: "aws*c?[1]"}, []string{"NET-001 c?[1]", "STO-001 c?[1]"}},
-		"excepted":     {ledger.Query{Excepted: &yes}, []string{"STO-001 c?[1]"}},
-		"not excepted": {ledger.Query{Excepted: &no, Outcome: audit.Fail}, []string{"NET-001 a", "NET-001 c?[1]"}},
-		"another run":  {ledger.Query{Run: "other"}, nil},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			if tt.query.Run == "" {
-				tt.query.Run = run
-			}
-			for _, size := range []int{1, 2, 100} {
-				var got []string
-				q := tt.query
-				q.Limit = size
-				for {
-					page, err := l.Decisions(t.Context(), q)
-					if err != nil {
-						t.Fatal(err)
-					}
-					for _, d := range page.Decisions {
-						got = append(got, d.Control+" "+strings.TrimPrefix(d.Resource, "aws/1/x/T/"))
-					}
-					if q.After = page.Next; q.After == "" {
-						break
-					}
-				}
-				if diff := cmp.Diff(got, tt.want); diff != "" {
-					t.Errorf("pages of %d (-got +want):\n%s", size, diff)
-				}
-			}
-		})
-	}
-	got, err := l.Decision(t.Context(), accepted.ID[:12])
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := ledger.Decision{
-		Decision: accepted, Run: run, Resource: "aws/1/x/T/c?[1]", Name: "n", Type: "T", Origin: "aws/1/x", Owner: "payments",
-		InputDigest: audit.Digest([]byte("aws/1/x/T/c?[1]")),
-	}
-	if diff := cmp.Diff(got, want); diff != "" {
-		t.Errorf("Decision() (-got +want):\n%s", diff)
-	}
-	var missing *ledger.NotFoundError
-	if _, err := l.Decision(t.Context(), decision("STO-001", "aws/1/x/T/b", audit.Pass).ID); !errors.As(err, &missing) {
-		t.Errorf("a pass has a row: %v", err)
-	}
-}
-
-func TestDecisionOfSeveralRuns(t *testing.T) {
-	t.Parallel()
-	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
-	d := decision("NET-001", "aws/1/x/T/a", audit.Fail)
-	record(t, l, audittest.Ran(t, "z", verdict("aws/1/x/T/a", d)))
-	latest := record(t, l, audittest.Ran(t, "a", verdict("aws/1/x/T/a", d)))
-	if got, err := l.Decision(t.Context(), d.ID); err != nil || got.Run != latest.ID {
-		t.Errorf("Decision() is of run %s, %v; want the latest, %s", got.Run, err, latest.ID)
-	}
-	prefix := ""
-	for i := 0; prefix == ""; i++ { // two ids with one beginning
-		resource := fmt.Sprint("aws/1/x/T/", i)
-		if e := decision("NET-001", resource, audit.Fail); e.ID[0] == d.ID[0] {
-			record(t, l, audittest.Ran(t, "b", verdict(resource, e)))
-			prefix = d.ID[:1]
-		}
-	}
-	var ambiguous *ledger.AmbiguousError
-	if _, err := l.Decision(t.Context(), prefix); !errors.As(err, &ambiguous) || len(ambiguous.Of) != 2 {
-		t.Errorf("Decision(%q) = %v, want it ambiguous", prefix, err)
 	}
 }
 

@@ -83,11 +83,16 @@ func (e *NotFoundError) Error() string { return fmt.Sprintf("no %s %s on record"
 // AmbiguousError says that more than one id on record begins so.
 type AmbiguousError struct {
 	Kind, ID string
+	Run      string // of decisions: the run that has both
 	Of       []string
 }
 
 func (e *AmbiguousError) Error() string {
-	return fmt.Sprintf("%s %s is ambiguous: give more of it (%s)", e.Kind, e.ID, strings.Join(e.Of, ", "))
+	in := ""
+	if e.Run != "" {
+		in = " in run " + e.Run
+	}
+	return fmt.Sprintf("%s %s is ambiguous%s: give more of it (%s)", e.Kind, e.ID, in, strings.Join(e.Of, ", "))
 }
 
 // checkPrefix refuses what cannot begin an id, so that a typing error is told from a loss.

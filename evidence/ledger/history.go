@@ -1,0 +1,224 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+)
+
+// key is where a spell stands in the order of a verdict segment.
+type key struct{ origin, resource, control string }
+
+func (k key) compare(other key) int {
+	return cmp.Or(cmp.Compare(k.origin, other.origin), cmp.Compare(k.resource, other.resource), cmp.Compare(k.control, other.control))
+}
+
+// history moves the violations on record by one run: a merge of what is open
+// with what the run's segment holds, which have the same order. What is open and
+// merely seen again costs no write.
+type history struct {
+	tx        *sql.Tx
+	rec       audit.Record
+	seq       int64 // of the run
+	before    int64 // of the run of everything before it, 0 if none
+	controls  map[string]audit.Control
+	snapshots map[string]audit.Snapshot
+	open      openRows
+	documents documents
+	last      key
+	insert    *sql.Stmt
+	again     *sql.Stmt
+	lose      *sql.Stmt
+	close     *sql.Stmt
+	typ       *sql.Stmt
+}
+
+// moving is the condition on runs that move the history. One that is scoped, or
+// could not read an origin, moves only what it judged; one that is simulated,
+// or of changes that nobody has applied, tells nothing of the estate.
+const moving = `NOT simulated AND trigger <> 'gate'`
+
+func moveHistory(ctx context.Context, tx *sql.Tx, rec audit.Record, seq int64) error {
+	if rec.Run.Simulated || rec.Run.Trigger == audit.Gate {
+		return nil
+	}
+	h := &history{tx: tx, rec: rec, seq: seq, controls: map[string]audit.Control{}, snapshots: map[string]audit.Snapshot{}}
+	selected, err := rec.Catalog.Select(rec.Run.Scope)
+	if err != nil {
+		return err
+	}
+	for _, c := range selected {
+		h.controls[c.ID] = c
+	}
+	for _, s := range rec.Run.Snapshots {
+		h.snapshots[s.Origin] = s
+	}
+	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM runs WHERE whole AND seq < ? AND `+moving, seq).Scan(&h.before); err != nil {
+		return err
+	}
+	done, err := h.prepare(ctx)
+	defer done()
+	if err != nil {
+		return err
+	}
+	if err := rec.Stored(ctx, func(v audit.Verdict) error { return h.verdict(ctx, v) }); err != nil {
+		return err
+	}
+	for {
+		row, ok, err := h.open.head(ctx)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return h.documents.end()
+		}
+		if err := h.unnamed(ctx, row); err != nil {
+			return err
+		}
+	}
+}
+
+func (h *history) prepare(ctx context.Context) (done func(), err error) {
+	var stmts []*sql.Stmt
+	done = func() {
+		h.documents.stop()
+		for _, s := range stmts {
+			_ = s.Close()
+		}
+	}
+	const at = ` WHERE origin = ? AND resource = ? AND control = ? AND closed IS NULL`
+	for _, p := range []struct {
+		into **sql.Stmt
+		text string
+	}{
+		{&h.open.next, `SELECT origin, resource, control, name, owner, ` + flagColumn + ` FROM violations
+			WHERE closed IS NULL AND (origin, resource, control) > (?, ?, ?) ORDER BY origin, resource, control LIMIT ?`},
+		{&h.insert, `INSERT INTO violations (origin, resource, control, opened, type, name, owner, outcome, excepted, failed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
+		{&h.again, `UPDATE violations SET outcome = ?, excepted = ?, name = ?, owner = ?, failed = coalesce(failed, ?),
+			seen = CASE WHEN lost IS NULL THEN seen ELSE ? END, lost = NULL` + at},
+		{&h.lose, `UPDATE violations SET lost = ?, seen = max(opened, coalesce(seen, 0), ?)` + at},
+		{&h.close, `UPDATE violations SET closed = ?, how = ?` + at},
+		{&h.typ, `SELECT type FROM violations` + at},
+	} {
+		if *p.into, err = h.tx.PrepareContext(ctx, p.text); err != nil {
+			return done, err
+		}
+		stmts = append(stmts, *p.into)
+	}
+	return done, nil
+}
+
+// verdict moves the history by what the segment says of one resource.
+func (h *history) verdict(ctx context.Context, v audit.Verdict) error {
+	for _, d := range v.Decisions {
+		k := key{v.Origin, v.Resource, d.Control}
+		if h.last != (key{}) && k.compare(h.last) <= 0 {
+			return fmt.Errorf("verdict segment: %s on %s after %s on %s: out of order", k.control, k.resource, h.last.control, h.last.resource)
+		}
+		h.last = k
+		if err := h.decision(ctx, k, v, d); err != nil {
+			return fmt.Errorf("%s on %s: %w", d.Control, v.Resource, err)
+		}
+	}
+	return nil
+}
+
+func (h *history) decision(ctx context.Context, k key, v audit.Verdict, d audit.Decision) error {
+	row, ok, err := h.open.head(ctx)
+	for ; ok && err == nil && row.key.compare(k) < 0; row, ok, err = h.open.head(ctx) {
+		err = h.unnamed(ctx, row)
+		if err != nil {
+			break
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if ok && row.key == k {
+		h.open.pop()
+		return h.seen(ctx, row, v, d)
+	}
+	if d.Outcome != audit.Fail && d.Outcome != audit.NotEvaluated {
+		return nil
+	}
+	_, err = h.insert.ExecContext(ctx, k.origin, k.resource, k.control, h.seq, v.Type, v.Name, v.Owner, d.Outcome, d.Excepted(), h.failed(d))
+	return err
+}
+
+// failed is this run if the decision failed, else null.
+func (h *history) failed(d audit.Decision) any {
+	if d.Outcome == audit.Fail {
+		return h.seq
+	}
+	return nil
+}
+
+// seen moves what is open by a decision that the segment holds. A failure that
+// can no longer be evaluated is not fixed: it stays open.
+func (h *history) seen(ctx context.Context, row openRow, v audit.Verdict, d audit.Decision) error {
+	switch d.Outcome {
+	case audit.Pass:
+		return h.end(ctx, row, passed(row))
+	case audit.Excluded:
+		return h.end(ctx, row, audit.NotApplicable)
+	}
+	if row.as(v, d) {
+		return nil
+	}
+	_, err := h.again.ExecContext(ctx, d.Outcome, d.Excepted(), v.Name, v.Owner, h.failed(d), h.seq, row.origin, row.resource, row.control)
+	return err
+}
+
+// unnamed moves what is open and not in the segment: it passed, it is gone, it
+// could not be told, or it was not asked for.
+func (h *history) unnamed(ctx context.Context, row openRow) error {
+	h.open.pop()
+	scope, source := h.rec.Run.Scope, audit.SourceOf(row.origin)
+	c, selected := h.controls[row.control]
+	if !scope.Whole() && (!selected || !scope.Judges(row.origin, row.resource)) {
+		return nil
+	}
+	var typ string
+	if err := h.typ.QueryRowContext(ctx, row.origin, row.resource, row.control).Scan(&typ); err != nil {
+		return err
+	}
+	s, collected := h.snapshots[row.origin]
+	if !selected || !collected || !c.AppliesToType(source, typ) {
+		return h.unconfirmed(ctx, row)
+	}
+	there, err := h.documents.hold(ctx, h.rec.Vault, s, row.resource)
+	switch {
+	case err != nil:
+		return err
+	case there:
+		return h.end(ctx, row, passed(row))
+	case s.Complete(typ):
+		return h.end(ctx, row, audit.Gone)
+	}
+	return h.unconfirmed(ctx, row)
+}
+
+func passed(row openRow) audit.Closing {
+	if row.is(failed) {
+		return audit.Fixed
+	}
+	return audit.Cleared
+}
+
+func (h *history) end(ctx context.Context, row openRow, how audit.Closing) error {
+	_, err := h.close.ExecContext(ctx, h.seq, how, row.origin, row.resource, row.control)
+	return err
+}
+
+// unconfirmed keeps open what could not be told, and since when. Until then
+// every run of everything saw it, the one before this too.
+func (h *history) unconfirmed(ctx context.Context, row openRow) error {
+	if row.is(lost) {
+		return nil
+	}
+	_, err := h.lose.ExecContext(ctx, h.seq, h.before, row.origin, row.resource, row.control)
+	return err
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+)
+
+// files is one document each, as opa exec and conftest want them.
+func (b *bench) files(n int) (dir string, err error) {
+	dir = filepath.Join(b.dir, fmt.Sprintf("files-%d", n))
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	i := 0
+	for _, p := range (&clusters{seed: seed, n: n}).parts() {
+		_, err := p.each(func(_ string, line []byte) error {
+			i++
+			return os.WriteFile(filepath.Join(dir, fmt.Sprintf("%06d.json", i)), line, 0o600)
+		})
+		if err != nil {
+			return "", err
+		}
+	}
+	return dir, nil
+}
+
+// tool finds a program that testdata/bench/tools/install built.
+func tool(name string) (string, error) {
+	root := os.Getenv("CROSSCHECK_SERVERS")
+	if root == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", err
+		}
+		root = filepath.Join(home, ".cache", "crosscheck")
+	}
+	path := filepath.Join(root, "bin", name)
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("%w: run testdata/bench/tools/install", err)
+	}
+	return path, nil
+}
+
+// self is this program doing one thing in a process of its own.
+func self(args ...string) (process, error) {
+	name, err := os.Executable()
+	return process{name: name, args: append([]string{"child"}, args...), out: io.Discard}, err
+}
+
+func opaExec(ctx context.Context, b *bench) ([]result, error) {
+	opa, err := tool("opa")
+	if err != nil {
+		return nil, err
+	}
+	bundle := filepath.Join(b.dir, "bundle")
+	if err := newLibrary(1).Bundle(bundle); err != nil {
+		return nil, err
+	}
+	n := b.size(10_000, 1000)
+	return b.rival(ctx, n, n, `"expected":`, func(files string) process {
+		return process{name: opa, args: []string{"exec", "--bundle", bundle, "--decision", "bench/violations", files}}
+	})
+}
+
+// conftest is asked of fewer files: it would need minutes for all of them.
+func conftest(ctx context.Context, b *bench) ([]result, error) {
+	path, err := tool("conftest")
+	if err != nil {
+		return nil, err
+	}
+	policy := filepath.Join(b.dir, "conftest")
+	if err := newLibrary(1).Namespaces(policy); err != nil {
+		return nil, err
+	}
+	return b.rival(ctx, b.size(10_000, 1000), b.size(400, 100), `"msg":`, func(files string) process {
+		return process{name: path, args: []string{
+			"test", "--no-fail", "--no-color", "--output", "json", "--all-namespaces", "--data", filepath.Join(policy, "data.json"), "--policy", policy, files,
+		}}
+	})
+}
+
+// rival compares whole processes that decide such files by the same Rego: ours n
+// of them, the other one others of them. What they take is divided by the
+// number of files, start included. key stands once for each violation in what
+// the other one prints.
+func (b *bench) rival(ctx context.Context, n, others int, key string, other func(files string) process) ([]result, error) {
+	library := filepath.Join(b.dir, "library-40")
+	if err := newLibrary(1).write(library); err != nil {
+		return nil, err
+	}
+	files, err := b.files(n)
+	if err != nil {
+		return nil, err
+	}
+	fewer, err := b.files(others)
+	if err != nil {
+		return nil, err
+	}
+	ours, err := self("decide", library, files)
+	if err != nil {
+		return nil, err
+	}
+	theirs := other(fewer)
+	found := [2]*seen{{key: `"expected":`}, {key: key}}
+	ours.out, theirs.out = found[0], found[1]
+	var took [2]spent
+	for range 2 {
+		for i, p := range []process{ours, theirs} {
+			found[i].times, found[i].rest = 0, nil
+			s, err := p.run(ctx)
+			if err != nil {
+				return nil, err
+			}
+			took[i] = took[i].least(s)
+		}
+	}
+	if n == others && found[0].times != found[1].times {
+		return nil, fmt.Errorf("%d violations by crosscheck, %d by %s", found[0].times, found[1].times, theirs.name)
+	}
+	if found[1].times == 0 {
+		return nil, fmt.Errorf("%s found nothing", theirs.name)
+	}
+	each := func(d time.Duration, n int) time.Duration { return d / time.Duration(n) }
+	of := func(a, b time.Duration) result {
+		return result{ratio(each(b, others), each(a, n)), fmt.Sprintf("%s for %d files by crosscheck, %s for %d by %s",
+			ms(a), n, ms(b), others, filepath.Base(theirs.name))}
+	}
+	return []result{of(took[0].cpu, took[1].cpu), of(took[0].wall, took[1].wall)}, nil
+}
+
+// seen counts how often a key stands in what a process prints.
+type seen struct {
+	key   string
+	times int
+	rest  []byte
+}
+
+// Write implements io.Writer.
+func (s *seen) Write(p []byte) (int, error) {
+	b := append(s.rest, p...)
+	for {
+		i := bytes.Index(b, []byte(s.key))
+		if i < 0 {
+			break
+		}
+		s.times++
+		b = b[i+len(s.key):]
+	}
+	s.rest = bytes.Clone(b[max(0, len(b)-len(s.key)+1):])
+	return len(p), nil
+}
+
+// libraryReady is the CPU time in seconds until 200 controls can be used.
+func libraryReady(ctx context.Context, b *bench) ([]result, error) {
+	dir := filepath.Join(b.dir, "library-200")
+	lib := newLibrary(variants)
+	if err := lib.write(dir); err != nil {
+		return nil, err
+	}
+	p, err := self("ready", dir)
+	if err != nil {
+		return nil, err
+	}
+	took, err := rounds{most: 5, until: 20 * time.Second}.processes(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return []result{{took[0].cpu.Seconds(), fmt.Sprintf("seconds of CPU, a process that loads %d controls and decides a document of each type; peak %.0f MiB", variants*len(shapes()), mib(took[0].rss))}}, nil
+}
+
+// indexMemory is the peak memory, in MiB, of a process that looks up in an
+// estate of resources with three keys each.
+func indexMemory(ctx context.Context, b *bench) ([]result, error) {
+	n := b.size(1_000_000, 100_000)
+	p, err := self("index", fmt.Sprint(n))
+	if err != nil {
+		return nil, err
+	}
+	took, err := p.run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return []result{{mib(took.rss), fmt.Sprintf("MiB at most, %d resources with 3 keys each, %s CPU", n, took.cpu.Round(time.Millisecond))}}, nil
+}
+
+func mib(n int64) float64 { return float64(n) / (1 << 20) }
+
+// child does what self asked for.
+func child(ctx context.Context, what string, args []string, out io.Writer) error {
+	if n := runtime.GOMAXPROCS(0); n != 1 {
+		return fmt.Errorf("child %s: measured with %d processors", what, n)
+	}
+	switch {
+	case what == "decide" && len(args) == 2:
+		return childDecide(ctx, args[0], args[1], out)
+	case what == "ready" && len(args) == 1:
+		return childReady(ctx, args[0])
+	case what == "index" && len(args) == 1:
+		return childIndex(ctx, args[0])
+	}
+	return errors.New("no such child")
+}
