@@ -20,6 +20,7 @@ type judging struct {
 	limits  vm.Limits
 	opa     bool // OPA decides all
 	sample  sampling
+	carry   *carrying // nil: everything is evaluated
 }
 
 // worker is what one goroutine needs to decide.
@@ -30,6 +31,7 @@ type worker struct {
 	interned map[string]string
 	touched  map[*program]map[string]*touching
 	scratch  []byte
+	earlier  []byte // room for reading what an earlier run stored
 }
 
 func (j *judging) worker() *worker {
@@ -176,7 +178,7 @@ func (w *worker) verdict(ctx context.Context, line []byte) (v audit.Verdict, ok 
 		return v, false, fmt.Errorf("resource %s: %w", doc.id, err)
 	}
 	if !w.opa && p.policy != nil {
-		if err := w.compare(ctx, p, doc, answers); err != nil {
+		if v.Refereed, err = w.compare(ctx, p, doc, answers); err != nil {
 			return v, false, err
 		}
 	}
