@@ -296,6 +296,13 @@ func (s shown) print(w *bytes.Buffer, command func(string) string) {
 			line("  compensating control: %s", printable(e.Compensating))
 		}
 	}
+	s.printGround(w)
+}
+
+// printGround prints what a decision rests on.
+func (s shown) printGround(w *bytes.Buffer) {
+	line := func(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
+	d := s.Decision
 	line("\nWHAT IT RESTS ON")
 	line("  decision  %s\n  document  %s\n  control   %s", d.ID, d.InputDigest, d.ControlDigest)
 	if d.SliceDigest != "" {
