@@ -110,7 +110,7 @@ func (w *worker) declare(ctx context.Context, block []byte) error {
 		if err != nil {
 			return err
 		}
-		p, err := w.lib.program(ctx, doc.kind)
+		p, err := w.program(ctx, doc.kind)
 		if err != nil || len(p.declares) == 0 {
 			return err
 		}
@@ -126,7 +126,7 @@ func (w *worker) declare(ctx context.Context, block []byte) error {
 
 // entries appends what a document declares. What cannot be told is a gap of
 // every kind that such a resource can declare.
-func (w *worker) entries(ctx context.Context, p *program, doc document, out []lookup.Entry) ([]lookup.Entry, error) {
+func (w *worker) entries(ctx context.Context, p *program, doc *document, out []lookup.Entry) ([]lookup.Entry, error) {
 	values, err := w.declared(ctx, p, doc)
 	switch {
 	case ctx.Err() != nil:
@@ -148,7 +148,7 @@ func (w *worker) entries(ctx context.Context, p *program, doc document, out []lo
 }
 
 // declared asks the machine what a document declares, and where that fails OPA.
-func (w *worker) declared(ctx context.Context, p *program, doc document) ([][]byte, error) {
+func (w *worker) declared(ctx context.Context, p *program, doc *document) ([][]byte, error) {
 	if !w.opa && p.policy != nil {
 		out, err := w.declaredByMachine(ctx, p, doc)
 		if err == nil || ctx.Err() != nil || errors.Is(err, vm.ErrSteps) || errors.Is(err, vm.ErrBytes) {
@@ -158,7 +158,7 @@ func (w *worker) declared(ctx context.Context, p *program, doc document) ([][]by
 	return p.opa.declared(ctx, w.store, doc)
 }
 
-func (w *worker) declaredByMachine(ctx context.Context, p *program, doc document) ([][]byte, error) {
+func (w *worker) declaredByMachine(ctx context.Context, p *program, doc *document) ([][]byte, error) {
 	w.machine.Use(p.policy)
 	var out [][]byte
 	for _, r := range p.estate {
@@ -176,7 +176,7 @@ func (w *worker) declaredByMachine(ctx context.Context, p *program, doc document
 }
 
 // newEntry takes one object {kind, key, value} that an adapter declared.
-func newEntry(source string, doc document, raw []byte) (lookup.Entry, error) {
+func newEntry(source string, doc *document, raw []byte) (lookup.Entry, error) {
 	var e struct {
 		Kind  string          `json:"kind"`
 		Key   *string         `json:"key"`

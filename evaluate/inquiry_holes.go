@@ -33,13 +33,34 @@ func punch(doc ast.Value, pointers []string) ast.Value {
 	return doc
 }
 
+// unescaped is a step of a JSON pointer as the key that it stands for.
+var unescaped = strings.NewReplacer("~1", "/", "~0", "~")
+
+// punched is the document with holes at pointers. Most controls that a document's
+// holes touch are touched by the same, so that it is kept.
+func (d *document) punched(pointers []string) (ast.Value, error) {
+	key := strings.Join(pointers, "\x00")
+	if v := d.holed[key]; v != nil {
+		return v, nil
+	}
+	doc, err := d.value()
+	if err != nil {
+		return nil, err
+	}
+	if d.holed == nil {
+		d.holed = map[string]ast.Value{}
+	}
+	d.holed[key] = punch(doc, pointers)
+	return d.holed[key], nil
+}
+
 // punchAt hides the least of v that what stands at a pointer can change: where
 // the way to it ends early, or is an element of an array, all that it ends at.
 func punchAt(v ast.Value, path []string, name string) ast.Value {
 	if len(path) == 0 {
 		return maybe(name)
 	}
-	key := strings.NewReplacer("~1", "/", "~0", "~").Replace(path[0])
+	key := unescaped.Replace(path[0])
 	switch x := v.(type) {
 	case ast.Object:
 		member := x.Get(ast.StringTerm(key))

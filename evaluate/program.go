@@ -19,8 +19,8 @@ type program struct {
 	kind
 	parts    []part              // the controls that apply, sorted by id
 	declares map[string][]string // estate kind → the rules that declare it
-	declared map[string]func() Reads
-	estate   []*vm.Rule // those rules
+	readers  func() *readers     // only documents with gaps or tokens ask
+	estate   []*vm.Rule          // those rules
 	plan     *plan
 	policy   *vm.Policy // nil if the machine refuses the plan: then OPA decides all
 	opa      *residual
@@ -33,6 +33,7 @@ type part struct {
 	attributes []string // the adapter attributes it reads, as lib.storage.bucket.encrypted
 	estate     []string // what it can look up, as source.kind
 	rules      partRules
+	chosen     uint64 // what chooses the sample: see sampling
 	reads      func() partReads
 }
 
@@ -80,10 +81,7 @@ func (l *library) specialise(ctx context.Context, k kind) (*program, error) {
 		return nil, fmt.Errorf("library for %s: %w", k, err)
 	}
 	p.compile()
-	p.declared = map[string]func() Reads{}
-	for k := range kinds {
-		p.declared[k] = sync.OnceValue(func() Reads { return p.kindReads(k) })
-	}
+	p.readers = sync.OnceValue(p.readersOf)
 	for _, c := range controls {
 		pt, err := p.part(c)
 		if err != nil {
@@ -149,6 +147,7 @@ func planWithAttributes(ctx context.Context, modules map[string]*ast.Module, rul
 // part reads the plan for what one control is asked and what it can look up.
 func (p *program) part(c audit.Control) (part, error) {
 	pt := part{Control: c, applies: c.Excludes != "", attributes: p.plan.attributes(c.Package)}
+	pt.chosen = bits64(c.Digest)
 	pt.reads = sync.OnceValue(func() partReads { return p.readsOf(c) })
 	if p.policy != nil {
 		pt.rules.violation, pt.rules.applies = p.policy.Rule(c.Package+".violation"), p.policy.Rule(c.Package+".applies")

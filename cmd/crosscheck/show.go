@@ -202,8 +202,9 @@ func (in *installation) slice(ctx context.Context, d audit.Found, rec audit.Reco
 			if again.Control != d.Control {
 				continue
 			}
-			if again.ID != d.ID {
-				return fmt.Errorf("decision %s comes to %s when it is judged again: see `crosscheck evidence verify`", short(d.ID), short(again.ID))
+			c, _ := rec.Catalog.Control(d.Control)
+			if id := audit.DecisionID(c, v.Resource, v.InputDigest, again.SliceDigest, rec.Run.AsOf); id != d.ID {
+				return fmt.Errorf("decision %s comes to %s when it is judged again: see `crosscheck evidence verify`", short(d.ID), short(id))
 			}
 			out = again.Slice
 		}
