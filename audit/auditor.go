@@ -24,6 +24,7 @@ type Auditor struct {
 	System     string
 	Config     string // digest of the configuration that bears on decisions
 	Library    string // vault digest of the library's tar
+	Engine     string // names what decides: runs of the same name decide alike; empty: nothing is taken over
 	Excepted   string // vault digest of exceptions.yaml
 	Provenance Provenance
 	Parallel   int               // origins collected at once, default 4
@@ -81,6 +82,7 @@ type Order struct {
 	Scope   Scope
 	At      time.Time         // the moment to judge by; zero: now for live sources, the collection for recorded ones
 	Overlay bool              // re-audit: collect Scope.Origins only, and look up the rest in the last complete run
+	Full    bool              // evaluate everything, take nothing over from the last complete run
 	Relink  map[string]string // re-audit: "control resource" → id of the decision that is judged again
 }
 
@@ -95,7 +97,7 @@ func (a *Auditor) Run(ctx context.Context, o Order) (Run, error) {
 	}
 	run := Run{
 		Entity: a.Entity, System: a.System, Revision: a.Decider.Catalog().Revision, Library: a.Library,
-		ConfigDigest: a.Config, Trigger: o.Trigger, Scope: o.Scope, Started: a.Now().UTC().Truncate(time.Second),
+		Engine: a.Engine, ConfigDigest: a.Config, Trigger: o.Trigger, Scope: o.Scope, Started: a.Now().UTC().Truncate(time.Second),
 		Exceptions: a.Excepted, Provenance: a.Provenance, Notices: []Notice{},
 	}
 	var attempt string

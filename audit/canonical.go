@@ -75,6 +75,13 @@ func DecodeJSON(b []byte) (any, error) {
 	return v, nil
 }
 
+// decodeStrict reads exactly one JSON object whose keys are all fields of v.
+func decodeStrict(b []byte, v any) error {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	return dec.Decode(v)
+}
+
 // Digest is the hex SHA-256 of b.
 func Digest(b []byte) string {
 	sum := sha256.Sum256(b)

@@ -12,13 +12,15 @@ type Judgement struct {
 	Scope     Scope
 	Snapshots []Snapshot // sorted by origin
 	Vault     Vault      // holds the snapshots
+	Carry     *Carry     // nil: everything is evaluated
 }
 
 // Decider judges resources by a library.
 //
 // Decide calls emit once for every document in scope, in order of origin and
 // id, from one goroutine, with a decision for every selected control that
-// applies to its type, passes and exclusions included. It fails only where
+// applies to its type, passes and exclusions included, unless it was taken over:
+// see Carried. IDs are not filled in: they follow from the rest. It fails only where
 // nothing can be told: what goes wrong within a decision is a not_evaluated.
 type Decider interface {
 	Catalog() Catalog

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -30,13 +31,17 @@ func (a *Auditor) decide(ctx context.Context, run *Run, last Run, o Order) error
 			t.total += s.Resources
 		}
 	}
+	carry, err := a.carry(ctx, run, last, o, t)
+	if err != nil {
+		return fmt.Errorf("what run %s took over: %w", last.ID, err)
+	}
 	pr, pw := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
 		out := bufio.NewWriterSize(pw, 64<<10)
 		t.out = json.NewEncoder(out)
 		t.out.SetEscapeHTML(false)
-		err := a.Decider.Decide(ctx, Judgement{AsOf: run.AsOf, Scope: o.Scope, Snapshots: run.Snapshots, Vault: a.Vault}, t.add)
+		err := a.Decider.Decide(ctx, Judgement{AsOf: run.AsOf, Scope: o.Scope, Snapshots: run.Snapshots, Vault: a.Vault, Carry: carry}, t.add)
 		err = cmp.Or(err, out.Flush())
 		pw.CloseWithError(err)
 		done <- err
@@ -45,6 +50,9 @@ func (a *Auditor) decide(ctx context.Context, run *Run, last Run, o Order) error
 	pr.CloseWithError(errors.New("vault stopped reading"))
 	if err := cmp.Or(<-done, err); err != nil {
 		return fmt.Errorf("deciding: %w", err)
+	}
+	if err := a.noteCarried(ctx, run, t); err != nil {
+		return err
 	}
 	controls, err := a.Decider.Catalog().Select(o.Scope)
 	if err != nil {
@@ -76,6 +84,8 @@ type tally struct {
 	exceptions *Exceptions
 	out        *json.Encoder
 	tell       func(Event)
+	before     map[string]string // origin and block → in which run it was evaluated, if not in the last
+	carried    []CarriedBlock
 	done       int64
 	total      int64
 	failed     int64
@@ -86,6 +96,26 @@ type rowKey struct{ typ, origin string }
 
 func (t *tally) add(v Verdict) error {
 	t.exceptions.Apply(&v)
+	if v.Carried {
+		t.countCarried(v)
+	} else {
+		t.countAll(v)
+	}
+	t.run.Refereed += v.Refereed
+	if len(t.order.Relink) > 0 {
+		t.relink(v)
+	}
+	if !v.Carried {
+		t.progress(1)
+	}
+	if kept, ok := compact(v); ok {
+		return t.out.Encode(kept)
+	}
+	return nil
+}
+
+// countAll counts the decisions of a resource that was evaluated.
+func (t *tally) countAll(v Verdict) {
 	key := rowKey{v.Type, v.Origin}
 	row := t.rows[key]
 	for i, d := range v.Decisions {
@@ -95,16 +125,44 @@ func (t *tally) add(v Verdict) error {
 		}
 		t.count(row[i], d)
 	}
-	if len(t.order.Relink) > 0 {
-		t.relink(v)
+}
+
+// countCarried counts those that were taken over and are no plain pass: took has
+// counted them as one.
+func (t *tally) countCarried(v Verdict) {
+	for _, d := range v.Decisions {
+		c := countOf(t.counts, countKey{d.Control, v.Type, v.Origin})
+		c.Listed--
+		c.Pass--
+		t.count(c, d)
 	}
-	if t.done++; t.done%100 == 0 || t.done == t.total {
+}
+
+// progress tells whoever watches about every hundred resources.
+func (t *tally) progress(n int64) {
+	before := t.done
+	if t.done += n; before/100 != t.done/100 || t.done == t.total {
 		t.tell(Event{Stage: "deciding", Done: t.done, Total: t.total, Violation: t.failed})
 	}
-	if kept, ok := compact(v); ok {
-		return t.out.Encode(kept)
+}
+
+// noteCarried records in which runs what was taken over was evaluated.
+func (a *Auditor) noteCarried(ctx context.Context, run *Run, t *tally) error {
+	if len(t.carried) == 0 {
+		return nil
 	}
-	return nil
+	var buf bytes.Buffer
+	for _, b := range t.carried {
+		line, err := Canonical(b)
+		if err != nil {
+			return err
+		}
+		buf.Write(append(line, '\n'))
+	}
+	run.Evaluated = evaluated(t.carried)
+	var err error
+	run.Carried, err = a.Vault.Put(ctx, &buf)
+	return err
 }
 
 // relink notes which decisions are judged again, by the IDs that they have in this run.

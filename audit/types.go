@@ -132,6 +132,8 @@ type Verdict struct {
 	InputDigest string            `json:"input_digest"` // SHA-256 of the document's line, without the newline
 	Decisions   []Decision        `json:"decisions"`
 	Tags        map[string]string `json:"-"`
+	Refereed    int64             `json:"-"` // how many of the decisions were made by OPA's own evaluator too
+	Carried     bool              `json:"-"` // taken over from an earlier run: only what is not a plain pass is here
 }
 
 // Count is how the decisions of one control on one type of one origin came out.
@@ -214,10 +216,14 @@ type Run struct {
 	Snapshots    []Snapshot        `json:"snapshots"` // sorted by origin
 	Counts       []Count           `json:"counts"`    // sorted by control, type, origin
 	Notices      []Notice          `json:"notices"`
-	Verdicts     string            `json:"verdicts"`           // vault digest of the verdict segment
-	Exceptions   string            `json:"exceptions"`         // vault digest of exceptions.yaml, empty if none
-	Previous     string            `json:"previous,omitempty"` // the complete run before this one
-	Relinked     map[string]string `json:"relinked,omitempty"` // re-audit: new decision id → old decision id
+	Engine       string            `json:"engine"`              // what decided, with the version of OPA and the limits
+	Refereed     int64             `json:"refereed"`            // decisions that OPA's own evaluator made too, and alike
+	Evaluated    []Evaluated       `json:"evaluated,omitempty"` // in which earlier runs the outcomes taken over were evaluated; sorted
+	Carried      string            `json:"carried,omitempty"`   // vault digest of the blocks taken over, a CarriedBlock each
+	Verdicts     string            `json:"verdicts"`            // vault digest of the verdict segment
+	Exceptions   string            `json:"exceptions"`          // vault digest of exceptions.yaml, empty if none
+	Previous     string            `json:"previous,omitempty"`  // the complete run before this one
+	Relinked     map[string]string `json:"relinked,omitempty"`  // re-audit: new decision id → old decision id
 	Provenance   Provenance        `json:"provenance"`
 }
 

@@ -23,7 +23,6 @@ type document struct {
 	name   string
 	origin string
 	kind   kind
-	owner  string
 	gaps   map[string]string    // pointer → reason
 	tokens []string             // pointers of redacted values
 	opa    ast.Value            // nil until somebody wants it

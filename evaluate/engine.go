@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/open-policy-agent/opa/v1/version"
+
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/evaluate/lookup"
 	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
@@ -54,6 +56,16 @@ func New(cfg Config) (*Engine, error) {
 		estate: lookup.Config{Dir: cfg.TempDir, Memory: cfg.EstateMemory},
 		limits: vm.Limits{Steps: cmp.Or(cfg.Steps, 20_000_000), Bytes: cmp.Or(cfg.Bytes, 128<<20)},
 	}, nil
+}
+
+// Name says what decides: engines of one name decide alike. It changes with
+// whatever could change an outcome: this engine's version, OPA's, and the limits.
+func (e *Engine) Name() string {
+	name := "vm/1"
+	if e.opa {
+		name = "opa"
+	}
+	return fmt.Sprintf("%s, OPA %s, at most %d steps and %d bytes a decision", name, version.Version, e.limits.Steps, e.limits.Bytes)
 }
 
 // Catalog implements audit.Decider.
@@ -104,49 +116,79 @@ func (e *Engine) Decide(ctx context.Context, request audit.Judgement, emit func(
 	if err := j.index(ctx, e.workers); err != nil {
 		return err
 	}
+	if j.carry, err = j.carrying(ctx); err != nil {
+		return err
+	}
 	for _, snap := range request.Snapshots {
-		if len(request.Scope.Origins) > 0 && !slices.Contains(request.Scope.Origins, snap.Origin) {
-			continue
-		}
-		blocks, err := audit.Blocks(ctx, request.Vault, snap.Digest)
-		if err != nil {
-			return err
-		}
-		err = ordered(ctx, e.workers, slices.DeleteFunc(blocks, j.outOfScope), j.judge, func(list []audit.Verdict) error {
-			for _, v := range list {
-				if err := emit(v); err != nil {
-					return err
-				}
+		if len(request.Scope.Origins) == 0 || slices.Contains(request.Scope.Origins, snap.Origin) {
+			if err := j.snapshot(ctx, e.workers, snap, emit); err != nil {
+				return err
 			}
-			return nil
-		})
-		if err != nil {
-			return err
 		}
 	}
 	return nil
+}
+
+// snapshot judges the documents of one origin.
+func (j *judging) snapshot(ctx context.Context, workers int, snap audit.Snapshot, emit func(audit.Verdict) error) error {
+	blocks, err := audit.Blocks(ctx, j.request.Vault, snap.Digest)
+	if err != nil {
+		return err
+	}
+	blocks = slices.DeleteFunc(blocks, j.outOfScope)
+	carry, anyway := make([]bool, len(blocks)), make([]bool, len(blocks))
+	if j.carry != nil {
+		if carry, anyway, err = j.carry.plan(ctx, snap.Origin, blocks); err != nil {
+			return err
+		}
+	}
+	begin := func() work[judged] {
+		w := j.worker()
+		return func(ctx context.Context, i int, read func() ([]byte, error)) (judged, error) {
+			if carry[i] && !anyway[i] {
+				return w.takeOver(ctx, snap.Origin, blocks[i], read)
+			}
+			made, err := w.block(ctx, blocks[i], read)
+			if err == nil && carry[i] {
+				err = w.agrees(ctx, snap.Origin, blocks[i], made)
+			}
+			return judged{verdicts: made}, err
+		}
+	}
+	return ordered(ctx, workers, blocks, begin, func(out judged) error {
+		if out.carried != nil {
+			j.carry.took(*out.carried)
+		}
+		for _, v := range out.verdicts {
+			if err := emit(v); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// block judges the documents of a block.
+func (w *worker) block(ctx context.Context, b audit.Block, read func() ([]byte, error)) ([]audit.Verdict, error) {
+	content, err := read()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]audit.Verdict, 0, b.Lines)
+	err = audit.EachLine(content, func(line []byte) error {
+		v, ok, err := w.verdict(ctx, line)
+		if ok {
+			out = append(out, v)
+		}
+		return err
+	})
+	return out, err
 }
 
 // outOfScope tells whether no resource of a block can be in scope.
 func (j *judging) outOfScope(b audit.Block) bool {
 	ids := j.request.Scope.Resources
 	return len(ids) > 0 && b.LastID != "" && !slices.ContainsFunc(ids, func(id string) bool { return b.FirstID <= id && id <= b.LastID })
-}
-
-// judge makes what judges one block after another.
-func (j *judging) judge() func(context.Context, audit.Block, []byte) ([]audit.Verdict, error) {
-	w := j.worker()
-	return func(ctx context.Context, b audit.Block, content []byte) ([]audit.Verdict, error) {
-		out := make([]audit.Verdict, 0, b.Lines)
-		err := audit.EachLine(content, func(line []byte) error {
-			v, ok, err := w.verdict(ctx, line)
-			if ok {
-				out = append(out, v)
-			}
-			return err
-		})
-		return out, err
-	}
 }
 
 // index fills the estate in a first pass over every snapshot.
@@ -190,9 +232,13 @@ func (j *judging) indexSnapshot(ctx context.Context, workers int, snap audit.Sna
 			declaring = append(declaring, b)
 		}
 	}
-	begin := func() func(context.Context, audit.Block, []byte) (struct{}, error) {
+	begin := func() work[struct{}] {
 		w := j.worker()
-		return func(ctx context.Context, _ audit.Block, content []byte) (none struct{}, _ error) {
+		return func(ctx context.Context, _ int, read func() ([]byte, error)) (none struct{}, _ error) {
+			content, err := read()
+			if err != nil {
+				return none, err
+			}
 			return none, w.declare(ctx, content)
 		}
 	}

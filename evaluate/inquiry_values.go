@@ -158,7 +158,7 @@ func (r *run) isA(kind string, v ast.Value) (bool, error) {
 
 // count is the number of elements of a collection.
 func (r *run) count(v ast.Value) (ast.Value, error) {
-	n := 0
+	var n int
 	switch x := v.(type) {
 	case *ast.Array:
 		n = x.Len()

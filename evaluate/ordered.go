@@ -8,27 +8,28 @@ import (
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
 
-// job is one block of a snapshot and what came of it.
+// work makes something of block i. read gives its bytes, which are the worker's
+// until it returns.
+type work[T any] func(ctx context.Context, i int, read func() ([]byte, error)) (T, error)
+
+// job is one block and what came of it.
 type job[T any] struct {
-	block audit.Block
-	out   T
-	done  chan struct{}
+	i    int
+	out  T
+	done chan struct{}
 }
 
-// ordered has blocks worked on in parallel, each read by the worker that takes
-// it, and sends what came of them in their order. begin makes what one worker
-// works with; a block's bytes are only its while it works. At most a few blocks
-// for each worker are in memory.
-func ordered[T any](ctx context.Context, workers int, blocks []audit.Block,
-	begin func() func(context.Context, audit.Block, []byte) (T, error), send func(T) error,
-) error {
+// ordered has blocks worked on in parallel, and sends what came of them in their
+// order. begin makes what one worker works with. At most a few blocks for each
+// worker are in memory.
+func ordered[T any](ctx context.Context, workers int, blocks []audit.Block, begin func() work[T], send func(T) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	todo, inOrder := make(chan *job[T]), make(chan *job[T], 2*workers)
 	g.Go(func() error {
 		defer close(inOrder)
 		defer close(todo)
-		for _, b := range blocks {
-			j := &job[T]{block: b, done: make(chan struct{})}
+		for i := range blocks {
+			j := &job[T]{i: i, done: make(chan struct{})}
 			for _, c := range []chan *job[T]{inOrder, todo} {
 				select {
 				case c <- j:
@@ -41,13 +42,14 @@ func ordered[T any](ctx context.Context, workers int, blocks []audit.Block,
 	})
 	for range min(workers, len(blocks)) {
 		g.Go(func() (err error) {
-			work := begin()
+			do := begin()
 			var buf []byte
 			for j := range todo {
-				if buf, err = j.block.Read(ctx, buf[:0]); err != nil {
-					return err
+				read := func() (_ []byte, err error) {
+					buf, err = blocks[j.i].Read(ctx, buf[:0])
+					return buf, err
 				}
-				if j.out, err = work(ctx, j.block, buf); err != nil {
+				if j.out, err = do(ctx, j.i, read); err != nil {
 					return err
 				}
 				close(j.done)

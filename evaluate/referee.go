@@ -102,7 +102,7 @@ func (e *DisagreementError) Error() string {
 }
 
 // compare has the referee answer a sample too, and wants the same to the byte.
-func (w *worker) compare(ctx context.Context, p *program, doc *document, answers []answer) error {
+func (w *worker) compare(ctx context.Context, p *program, doc *document, answers []answer) (made int64, err error) {
 	chosen := bits64(doc.digest)
 	for i := range p.parts {
 		pt, ours := &p.parts[i], &answers[i]
@@ -111,20 +111,21 @@ func (w *worker) compare(ctx context.Context, p *program, doc *document, answers
 		}
 		input, err := doc.value()
 		if err != nil {
-			return err
+			return made, err
 		}
+		made++
 		theirs, err := w.lib.referee.control(ctx, w.store, w.estate, input, pt)
 		if err != nil {
-			return fmt.Errorf("asking OPA too: %w", err)
+			return made, fmt.Errorf("asking OPA too: %w", err)
 		}
 		if a, b := ours.text(pt), theirs.text(pt); a != b {
-			return &DisagreementError{Control: pt.ID, Resource: doc.id, Engine: a, OPA: b}
+			return made, &DisagreementError{Control: pt.ID, Resource: doc.id, Engine: a, OPA: b}
 		}
 		if k, ok := missing(ours.view, theirs.view); ok {
-			return &DisagreementError{Control: pt.ID, Resource: doc.id, Engine: "does not look up " + k, OPA: "looks it up"}
+			return made, &DisagreementError{Control: pt.ID, Resource: doc.id, Engine: "does not look up " + k, OPA: "looks it up"}
 		}
 	}
-	return nil
+	return made, nil
 }
 
 // missing names a look-up of theirs that is not among ours.

@@ -86,7 +86,8 @@ func violationOf(v ast.Value) (violation, error) {
 	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&x); err != nil || x.Message == nil || x.Path == nil || x.Observed == nil || x.Expected == nil {
+	decoded := dec.Decode(&x) == nil
+	if !decoded || x.Message == nil || x.Path == nil || x.Observed == nil || x.Expected == nil {
 		return malformed(raw), nil
 	}
 	return violation{raw: raw, Violation: audit.Violation{Message: *x.Message, Observed: x.Observed, Expected: x.Expected, Path: *x.Path}}, nil

@@ -21,6 +21,7 @@ type judging struct {
 	limits  vm.Limits
 	opa     bool // OPA decides all
 	sample  sampling
+	carry   *carrying // nil: everything is evaluated
 }
 
 // worker is what one goroutine needs to decide.
@@ -34,6 +35,7 @@ type worker struct {
 	last     *program // of the document before: most are of the same type as the next
 	answered []answer // used again for each document
 	scratch  []byte
+	earlier  []byte // room for reading what an earlier run stored
 }
 
 func (j *judging) worker() *worker {
@@ -193,7 +195,7 @@ func (w *worker) verdict(ctx context.Context, line []byte) (v audit.Verdict, ok 
 		return v, false, fmt.Errorf("resource %s: %w", doc.id, err)
 	}
 	if !w.opa && p.policy != nil {
-		if err := w.compare(ctx, p, doc, answers); err != nil {
+		if v.Refereed, err = w.compare(ctx, p, doc, answers); err != nil {
 			return v, false, err
 		}
 	}

@@ -111,7 +111,14 @@ func readable(err error) []error {
 
 // forbidden tells whether OPA has a builtin that a library may not use.
 func forbidden(name string) bool {
-	return slices.ContainsFunc(ast.Builtins, func(b *ast.Builtin) bool { return b.Name == name && b.Nondeterministic })
+	return slices.ContainsFunc(ast.Builtins, func(b *ast.Builtin) bool { return b.Name == name && forbids(b) })
+}
+
+// forbids tells whether a library may not use a builtin: its answer depends on
+// more than its arguments. Two that judge by the clock OPA takes for deterministic.
+func forbids(b *ast.Builtin) bool {
+	return b.Nondeterministic || b.Name == ast.CryptoX509ParseAndVerifyCertificates.Name ||
+		b.Name == ast.CryptoX509ParseAndVerifyCertificatesWithOptions.Name || b.Name == ast.JWTDecodeVerify.Name
 }
 
 // named finds the rules that a reference below data reads, and their full path.

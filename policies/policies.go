@@ -126,7 +126,7 @@ func (l *Library) EstateRules() []string { return slices.Clone(l.estate) }
 // Capabilities are the builtins a library may use: deterministic ones, and no network.
 func Capabilities() *ast.Capabilities {
 	caps := ast.CapabilitiesForThisVersion()
-	caps.Builtins = slices.DeleteFunc(slices.Clone(caps.Builtins), func(b *ast.Builtin) bool { return b.Nondeterministic })
+	caps.Builtins = slices.DeleteFunc(slices.Clone(caps.Builtins), forbids)
 	caps.AllowNet = []string{}
 	return caps
 }

@@ -21,6 +21,7 @@ type auditFlags struct {
 	failOn string
 	output string
 	quiet  bool
+	full   bool
 }
 
 func (a *app) auditCmd() *cobra.Command {
@@ -37,7 +38,8 @@ origin could not be read at all.`,
 		Example: `  crosscheck audit
   crosscheck audit --framework soc2-2017 --severity high
   crosscheck audit --control STO-001,NET-001 --fail-on critical
-  crosscheck audit --at 2026-11-20T00:00:00Z -o json`,
+  crosscheck audit --at 2026-11-20T00:00:00Z -o json
+  crosscheck audit --full`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !cmd.Flags().Changed("output") {
 				f.output = ""
@@ -48,6 +50,7 @@ origin could not be read at all.`,
 	f.register(cmd)
 	cmd.Flags().StringVar(&f.at, "at", "", "the moment to judge by (RFC 3339); one that the data is not of marks the run simulated")
 	cmd.Flags().StringVar(&f.failOn, "fail-on", "", "exit 2 on violations of this severity and worse that no exception covers")
+	cmd.Flags().BoolVar(&f.full, "full", false, "evaluate everything: take over no outcome of the last run, also where nothing that it rests on has changed")
 	cmd.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "print one line")
 	outputFlag(cmd, &f.output)
 	complete(cmd, "fail-on", "critical", "high", "medium", "low")
@@ -55,7 +58,7 @@ origin could not be read at all.`,
 }
 
 func (f auditFlags) order() (audit.Order, error) {
-	o := audit.Order{Trigger: audit.Manual, Scope: f.scope()}
+	o := audit.Order{Trigger: audit.Manual, Scope: f.scope(), Full: f.full}
 	if f.failOn != "" && !audit.Severity(f.failOn).Valid() {
 		return o, audit.UnknownError{Kind: "severity", Name: f.failOn}
 	}

@@ -84,7 +84,7 @@ func (a *app) gate(ctx context.Context, args []string, scope audit.Scope, output
 	}
 	var unread unreadable
 	auditor := &audit.Auditor{
-		Collectors: cs, Decider: engine, Vault: vault, Exceptions: accepted(x), Entity: cfg.Entity, System: cfg.System,
+		Collectors: cs, Decider: engine, Engine: engine.Name(), Vault: vault, Exceptions: accepted(x), Entity: cfg.Entity, System: cfg.System,
 		Provenance: audit.Provenance{Version: version()}, TempDir: dir, Now: a.now,
 		Log: log, Progress: unread.note,
 	}

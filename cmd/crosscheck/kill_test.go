@@ -112,7 +112,7 @@ func checkLedger(t *testing.T, dir string, saved map[string]bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lib, err := policies.Load(os.DirFS(filepath.Join(dir, "library")), nil)
+	lib, err := policies.Load(os.DirFS(filepath.Join(filepath.Dir(dir), "library")), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

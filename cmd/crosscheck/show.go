@@ -52,6 +52,7 @@ type shown struct {
 
 type shownRun struct {
 	ID        string `json:"id"`
+	Evaluated string `json:"evaluated_in,omitempty"` // the earlier run that the outcome was taken over from
 	AsOf      string `json:"as_of"`
 	Collected string `json:"collected"`
 	Identity  string `json:"identity"`
@@ -149,6 +150,9 @@ func (in *installation) explain(ctx context.Context, d audit.Found, rec audit.Re
 		s.Document = line
 	}
 	var err error
+	if s.Run.Evaluated, err = evaluatedIn(ctx, d, rec); err != nil {
+		return s, err
+	}
 	if d.SliceDigest != "" {
 		if s.Slice, err = in.slice(ctx, d, rec); err != nil {
 			return s, err
@@ -165,6 +169,20 @@ func (in *installation) explain(ctx context.Context, d audit.Found, rec audit.Re
 		s.Pack = &pack
 	}
 	return s, err
+}
+
+// evaluatedIn names the earlier run that an outcome was taken over from, if it was.
+func evaluatedIn(ctx context.Context, d audit.Found, rec audit.Record) (run string, err error) {
+	if d.Outcome != audit.Pass && d.Outcome != audit.Fail {
+		return "", nil
+	}
+	err = rec.Run.CarriedBlocks(ctx, rec.Vault, func(b audit.CarriedBlock) error {
+		if b.Origin == d.Origin && b.First <= d.Resource && d.Resource <= b.Last {
+			run = b.Run
+		}
+		return nil
+	})
+	return run, err
 }
 
 // document finds the document that a decision was made on.
@@ -202,8 +220,8 @@ func (in *installation) slice(ctx context.Context, d audit.Found, rec audit.Reco
 			if again.Control != d.Control {
 				continue
 			}
-			c, _ := rec.Catalog.Control(d.Control)
-			if id := audit.DecisionID(c, v.Resource, v.InputDigest, again.SliceDigest, rec.Run.AsOf); id != d.ID {
+			c, _ := decider.Catalog().Control(d.Control)
+			if id := audit.DecisionID(c, v.Resource, v.InputDigest, again.SliceDigest, j.AsOf); id != d.ID {
 				return fmt.Errorf("decision %s comes to %s when it is judged again: see `crosscheck evidence verify`", short(d.ID), short(id))
 			}
 			out = again.Slice
@@ -278,12 +296,22 @@ func (s shown) print(w *bytes.Buffer, command func(string) string) {
 			line("  compensating control: %s", printable(e.Compensating))
 		}
 	}
+	s.printGround(w)
+}
+
+// printGround prints what a decision rests on.
+func (s shown) printGround(w *bytes.Buffer) {
+	line := func(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
+	d := s.Decision
 	line("\nWHAT IT RESTS ON")
 	line("  decision  %s\n  document  %s\n  control   %s", d.ID, d.InputDigest, d.ControlDigest)
 	if d.SliceDigest != "" {
 		line("  look-ups  %s", d.SliceDigest)
 	}
 	line("  run       %s, as of %s", s.Run.ID, s.Run.AsOf)
+	if s.Run.Evaluated != "" {
+		line("  evaluated in run %s: nothing that it rests on has changed since", s.Run.Evaluated)
+	}
 	line("  collected %s by %s from %s", s.Run.Collected, printable(s.Run.Identity), printable(s.Run.Endpoint))
 	if s.Replaces != "" {
 		line("  replaces  %s", s.Replaces)

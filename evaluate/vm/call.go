@@ -146,7 +146,7 @@ func (b *builtin) ask(m *Machine, args []*Value) (v *Value, ok bool) {
 		return nil, false
 	}
 	var answers []*ast.Term
-	err := b.call(m.builtinContext(b.offline), terms, func(t *ast.Term) error { answers = append(answers, t); return nil })
+	err := b.safely(m.builtinContext(b.offline), terms, func(t *ast.Term) error { answers = append(answers, t); return nil })
 	if err != nil {
 		if m.policy.strict || errors.As(err, new(topdown.Halt)) {
 			m.fail(err)
@@ -164,6 +164,16 @@ func (b *builtin) ask(m *Machine, args []*Value) (v *Value, ok bool) {
 		return m.take(answers[0].Value), true
 	}
 	return nil, b.void
+}
+
+// safely makes an error of what a builtin panics with: what it is given is hostile.
+func (b *builtin) safely(bctx topdown.BuiltinContext, args []*ast.Term, answer func(*ast.Term) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = topdown.Halt{Err: fmt.Errorf("%s: panic: %v", b.name, p)}
+		}
+	}()
+	return b.call(bctx, args, answer)
 }
 
 // take converts an answer of OPA's and counts its bytes.

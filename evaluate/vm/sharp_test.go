@@ -1,6 +1,7 @@
 package vm_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,65 +10,7 @@ import (
 
 // sharpRules each turn on one point of Rego's semantics.
 func sharpRules() []string {
-	return []string{
-		`p if not input.x[0] == 1`,
-		`p if not q(99)
-q(n) if input.x[_] == n`,
-		`p if not 1 in input.x`,
-		`p if not q with input.x as [5]
-q if input.x[_] == 5`,
-		`p := [x | some x in {3, 1, 2, "a", null, true, [1], {"k": 1}}]`,
-		`p := [x | some x in {y | some y in input.x}]`,
-		`p := [sprintf("%v=%v", [k, v]) | some k, v in input.o]`,
-		`p := sprintf("%v %v %v", [input.o, input.x, {1, 2}])`,
-		`p := sprintf("%d %s", [input.n, input.n])`,
-		`p := sprintf("%5.2f|%-8s|%x", [input.f, input.s, 255])`,
-		`p := sprintf("%d", ["x"])`,
-		`p := sprintf("%s %s", ["x"])`,
-		`p := sprintf("%s", ["x", "y"])`,
-		`p := sprintf("%q", [input.u])`,
-		`p := input.n == 1.0`,
-		`p := {input.n, input.f, 1, 1.0, 1e0}`,
-		`p := [input.big, input.big + 1, input.e, input.neg0, input.f]`,
-		`p := input.big == 12345678901234567890123`,
-		`p := {k: v | some k, v in input.o}`,
-		`p[k] := v if some k, v in input.o`,
-		`p contains x if some x in input.x`,
-		`p := 1 if input.n == 1
-p := 2 if input.s`,
-		`p := x if some x in input.x`,
-		`p if every x in input.x { x > 0 }`,
-		`p if every k, v in input.o { v; k != "b" }`,
-		`p if every x in input.s { x }`,
-		`p if every x in input.nope { x }`,
-		`p := count(input.x) if count(input.s) > 1`,
-		`p := count(input.n)`,
-		`p := object.get(input, ["o", "a"], 7)`,
-		`p := object.get(input, "nope", {"d": 1})`,
-		`p := input.o.dup`,
-		`p := input.o`,
-		`p := json.marshal(input)`,
-		`p := input.x[1.0]`,
-		`p := input.x[1]`,
-		`p := input.x["1"]`,
-		`p := input.x[99]`,
-		`p := [i | input.x[i] == 1]`,
-		`p := [i | some i; input.o[i] == true]`,
-		`p := walk(input)`,
-		`p := [x | walk(input, [x, v]); is_number(v)]`,
-		`p := {x | walk(input, [_, x]); is_string(x)}`,
-		`p := concat(",", sort([x | some x in input.strs]))`,
-		`p := to_number(input.s)`,
-		`p := 1 / input.zero`,
-		`default p := "d"
-p := "x" if input.nope`,
-		`p := "a" if { input.nope } else := "b" if { input.n == 1 } else := "c"`,
-		`f(x) := y if { x.a; y := x.b } else := "no"
-p := [f(input.o), f({"a": 1, "b": 2}), f("s")]`,
-		`f("a") := 1
-f("b") := 2
-p := [f(x) | some x in ["a", "b", "c"]]`,
-		`p := regex.match("^a.*c$", input.s)`,
+	return append(slices.Concat(sharpBodies(), sharpCalls(), sharpContainers()), []string{
 		`p := startswith(input.n, "a")`,
 		`p := lower(input.u)`,
 		`p := input.u`,
@@ -118,6 +61,60 @@ p := {"a": 1, "b": {2, 3}} if input.n`,
 		`p := {10e399, input.big}`,
 		`p := input.big in {10e399}`,
 		`p := {10e399: 1, input.big: 2}`,
+	}...)
+}
+
+// sharpBodies are those about statements and values.
+func sharpBodies() []string {
+	return []string{
+		`p if not input.x[0] == 1`,
+		`p if not q(99)
+q(n) if input.x[_] == n`,
+		`p if not 1 in input.x`,
+		`p if not q with input.x as [5]
+q if input.x[_] == 5`,
+		`p := [x | some x in {3, 1, 2, "a", null, true, [1], {"k": 1}}]`,
+		`p := [x | some x in {y | some y in input.x}]`,
+		`p := [sprintf("%v=%v", [k, v]) | some k, v in input.o]`,
+		`p := sprintf("%v %v %v", [input.o, input.x, {1, 2}])`,
+		`p := sprintf("%d %s", [input.n, input.n])`,
+		`p := sprintf("%5.2f|%-8s|%x", [input.f, input.s, 255])`,
+		`p := sprintf("%d", ["x"])`,
+		`p := sprintf("%s %s", ["x"])`,
+		`p := sprintf("%s", ["x", "y"])`,
+		`p := sprintf("%q", [input.u])`,
+		`p := input.n == 1.0`,
+		`p := {input.n, input.f, 1, 1.0, 1e0}`,
+		`p := [input.big, input.big + 1, input.e, input.neg0, input.f]`,
+		`p := input.big == 12345678901234567890123`,
+		`p := {k: v | some k, v in input.o}`,
+		`p[k] := v if some k, v in input.o`,
+		`p contains x if some x in input.x`,
+		`p := 1 if input.n == 1
+p := 2 if input.s`,
+		`p := x if some x in input.x`,
+		`p if every x in input.x { x > 0 }`,
+		`p if every k, v in input.o { v; k != "b" }`,
+		`p if every x in input.s { x }`,
+		`p if every x in input.nope { x }`,
+		`p := count(input.x) if count(input.s) > 1`,
+		`p := count(input.n)`,
+		`p := object.get(input, ["o", "a"], 7)`,
+		`p := object.get(input, "nope", {"d": 1})`,
+		`p := input.o.dup`,
+		`p := input.o`,
+		`p := json.marshal(input)`,
+		`p := input.x[1.0]`,
+		`p := input.x[1]`,
+		`p := input.x["1"]`,
+		`p := input.x[99]`,
+		`p := [i | input.x[i] == 1]`,
+	}
+}
+
+// sharpContainers are those about sets and objects.
+func sharpContainers() []string {
+	return []string{
 		`p := input.big == 10e399`,
 		`p := [1.0 | some x in {1, 2}; {1, 2}[x]]`,
 		`p := [{1, 2}[1.0], {1: "a"}[1.0]]`,
@@ -133,6 +130,28 @@ p := {"a": 1, "b": {2, 3}} if input.n`,
 	}
 }
 
+// sharpCalls are those that call builtins, mostly.
+func sharpCalls() []string {
+	return []string{
+		`p := [i | some i; input.o[i] == true]`,
+		`p := walk(input)`,
+		`p := [x | walk(input, [x, v]); is_number(v)]`,
+		`p := {x | walk(input, [_, x]); is_string(x)}`,
+		`p := concat(",", sort([x | some x in input.strs]))`,
+		`p := to_number(input.s)`,
+		`p := 1 / input.zero`,
+		`default p := "d"
+p := "x" if input.nope`,
+		`p := "a" if { input.nope } else := "b" if { input.n == 1 } else := "c"`,
+		`f(x) := y if { x.a; y := x.b } else := "no"
+p := [f(input.o), f({"a": 1, "b": 2}), f("s")]`,
+		`f("a") := 1
+f("b") := 2
+p := [f(x) | some x in ["a", "b", "c"]]`,
+		`p := regex.match("^a.*c$", input.s)`,
+	}
+}
+
 // sharpInputs are what they are asked about.
 func sharpInputs() []string {
 	return []string{
@@ -145,6 +164,7 @@ func sharpInputs() []string {
 		` { "x" : [ 1 , 2 ] , "o" : { } } `,
 		`{"x":[1.0,1,1.00,1e0,10e-1],"n":1e0,"o":{"k":1.0},"big":-12345678901234567890}`,
 		`{"x":["a","A","é","z","~","\u0000"],"strs":["é","z"],"o":{"é":1,"z":2,"":3}}`,
+		`{"x":` + numbers(40) + `,"o":` + document(90) + `,"s":"k41"}`,
 	}
 }
 

@@ -40,7 +40,9 @@ func TestDecision(t *testing.T) {
 		vault = append(vault, rec.Vault)
 		return record(t, l, rec)
 	}
-	open := func(_ context.Context, run audit.Run) (audit.Record, error) { return audit.Record{Run: run, Vault: vault}, nil }
+	open := func(_ context.Context, run audit.Run) (audit.Record, error) {
+		return audit.Record{Run: run, Vault: vault}, nil
+	}
 	find := func(prefix string) (audit.Found, audit.Record, error) { return l.Decision(t.Context(), open, prefix) }
 	d := decision("NET-001", "aws/1/x/T/a", audit.Fail)
 	keep("z", verdict("aws/1/x/T/a", d))

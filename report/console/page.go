@@ -49,6 +49,12 @@ func (p *page) head(s summary) {
 		{"scope", scopeText(run.Scope)},
 		{"library", run.Revision},
 	}
+	if run.Engine != "" {
+		rows = append(rows, []string{"engine", fmt.Sprintf("%s; %d decisions made by OPA's own evaluator too, and alike", run.Engine, run.Refereed)})
+	}
+	for _, e := range run.Evaluated {
+		rows = append(rows, []string{"taken over", fmt.Sprintf("%d resources on which nothing has changed, as evaluated in run %s", e.Resources, e.Run)})
+	}
 	if run.Simulated {
 		rows[1][1] += ", simulated"
 	}

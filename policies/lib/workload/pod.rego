@@ -76,13 +76,10 @@ _imageless if {
 	not container.image
 }
 
-_init := _spec.initContainers
+# Each one by one: a list taken as a whole would count as read with the secrets in it.
+_init := [container | some container in _spec.initContainers]
 
-_init := [] if not _spec.initContainers
-
-_ephemeral := _spec.ephemeralContainers
-
-_ephemeral := [] if not _spec.ephemeralContainers
+_ephemeral := [container | some container in _spec.ephemeralContainers]
 
 _spec := input.data.spec if {
 	input.source == "kubernetes"

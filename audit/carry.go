@@ -1,0 +1,189 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sort"
+	"strings"
+)
+
+// Carry lets a Decider take over what an earlier run decided, where nothing that
+// it rests on has changed: outcomes, never IDs, which are always this run's.
+type Carry struct {
+	From Run // complete, by the same library, parameters, engine and version of OPA
+	// Took is called before the verdicts of a block are emitted that holds
+	// documents whose outcomes were taken over, from the goroutine that emits.
+	Took func(Carried)
+}
+
+// Carried is a block of a snapshot of which not every document was evaluated in
+// this run. The verdicts on those that were not are emitted with Verdict.Carried
+// set, and only where they hold more than plain passes.
+type Carried struct {
+	Origin string
+	Block  Block
+	Types  []TypeCount // how many documents of each type were not evaluated; sorted
+}
+
+// Evaluated says in which run what was taken over was evaluated.
+type Evaluated struct {
+	Run       string `json:"run"`
+	Resources int64  `json:"resources"`
+}
+
+// CarriedBlock says of a block of a snapshot in which run its documents were
+// evaluated, those aside on which a decision is neither a pass nor a fail.
+type CarriedBlock struct {
+	Origin    string `json:"origin"`
+	Block     string `json:"block"` // SHA-256 of its lines
+	First     string `json:"first"` // id of the first document
+	Last      string `json:"last"`
+	Resources int64  `json:"resources"`
+	Run       string `json:"run"`
+}
+
+// Earlier gives what an earlier run stored of resources, from many goroutines at once.
+type Earlier struct {
+	origins map[string]int // in the order of the run's snapshots
+	blocks  []Block        // of the verdict segment
+	first   []position     // where each block begins
+}
+
+// position in a segment: by origin, in the order of the snapshots, and id.
+type position struct {
+	origin int
+	id     string
+}
+
+func (p position) compare(q position) int {
+	return cmp.Or(cmp.Compare(p.origin, q.origin), cmp.Compare(p.id, q.id))
+}
+
+// NewEarlier opens what a run stored.
+func NewEarlier(ctx context.Context, v Vault, run Run) (*Earlier, error) {
+	e := &Earlier{origins: map[string]int{}}
+	for i, s := range run.Snapshots {
+		e.origins[s.Origin] = i
+	}
+	if run.Verdicts == "" {
+		return e, nil
+	}
+	var err error
+	if e.blocks, err = Blocks(ctx, v, run.Verdicts); err != nil {
+		return nil, err
+	}
+	for _, b := range e.blocks {
+		e.first = append(e.first, e.position(b.FirstID))
+	}
+	return e, nil
+}
+
+// position finds the origin that an id belongs to: the longest that it begins with.
+func (e *Earlier) position(id string) position {
+	p := position{-1, id}
+	for i := range len(id) {
+		if id[i] == '/' {
+			if origin, ok := e.origins[id[:i]]; ok {
+				p.origin = origin
+			}
+		}
+	}
+	return p
+}
+
+// Verdicts are those stored on resources of an origin with ids from first to
+// last, sorted by id: they hold what is not a plain pass. buf is room for reading.
+func (e *Earlier) Verdicts(ctx context.Context, origin, first, last string, buf []byte) ([]Verdict, []byte, error) {
+	at, ok := e.origins[origin]
+	if !ok {
+		return nil, buf, nil
+	}
+	from, to := position{at, first}, position{at, last}
+	i := max(sort.Search(len(e.first), func(i int) bool { return e.first[i].compare(from) > 0 })-1, 0)
+	var out []Verdict
+	for ; i < len(e.blocks) && e.first[i].compare(to) <= 0; i++ {
+		var err error
+		if buf, err = e.blocks[i].Read(ctx, buf[:0]); err != nil {
+			return nil, buf, err
+		}
+		err = EachLine(buf, func(line []byte) error {
+			id, _ := names(line)
+			if id < first || id > last || !strings.HasPrefix(id, origin+"/") {
+				return nil
+			}
+			v, err := parseVerdict(line)
+			if err == nil && v.Origin == origin {
+				out = append(out, v)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, buf, err
+		}
+	}
+	return out, buf, nil
+}
+
+// carry decides whether outcomes of the last complete run may be taken over, and
+// prepares to note which were.
+func (a *Auditor) carry(ctx context.Context, run *Run, last Run, o Order, t *tally) (*Carry, error) {
+	same := last.ID != "" && last.Status == Complete && last.Engine == run.Engine && run.Engine != "" &&
+		last.Revision == run.Revision && last.ConfigDigest == run.ConfigDigest
+	if o.Full || o.Overlay || !same || !o.Scope.Whole() || run.Simulated {
+		return nil, nil
+	}
+	t.before = map[string]string{}
+	err := last.CarriedBlocks(ctx, a.Vault, func(b CarriedBlock) error {
+		t.before[b.Origin+" "+b.Block] = b.Run
+		return nil
+	})
+	return &Carry{From: last, Took: func(c Carried) { t.took(last.ID, c) }}, err
+}
+
+// took counts documents that were not evaluated: what is not emitted of them passed.
+func (t *tally) took(last string, c Carried) {
+	from := cmp.Or(t.before[c.Origin+" "+c.Block.Digest], last)
+	b := CarriedBlock{Origin: c.Origin, Block: c.Block.Digest, First: c.Block.FirstID, Last: c.Block.LastID, Run: from}
+	for _, n := range c.Types {
+		b.Resources += n.Listed
+		for _, ctl := range t.catalog.Controls {
+			if ctl.AppliesToType(SourceOf(c.Origin), n.Type) {
+				count := countOf(t.counts, countKey{ctl.ID, n.Type, c.Origin})
+				count.Listed += n.Listed
+				count.Pass += n.Listed
+			}
+		}
+	}
+	t.carried = append(t.carried, b)
+	t.progress(b.Resources)
+}
+
+// evaluated sums up in which runs what was taken over was evaluated.
+func evaluated(list []CarriedBlock) []Evaluated {
+	var out []Evaluated
+	for _, b := range list {
+		i := slices.IndexFunc(out, func(e Evaluated) bool { return e.Run == b.Run })
+		if i < 0 {
+			i = len(out)
+			out = append(out, Evaluated{Run: b.Run})
+		}
+		out[i].Resources += b.Resources
+	}
+	slices.SortFunc(out, func(x, y Evaluated) int { return cmp.Compare(x.Run, y.Run) })
+	return out
+}
+
+// CarriedBlocks reads which blocks of the run's snapshots were not evaluated in it.
+func (r Run) CarriedBlocks(ctx context.Context, v Vault, yield func(CarriedBlock) error) error {
+	if r.Carried == "" {
+		return nil
+	}
+	return Documents(ctx, v, r.Carried, func(line []byte) error {
+		var b CarriedBlock
+		if err := decodeStrict(line, &b); err != nil {
+			return err
+		}
+		return yield(b)
+	})
+}
