@@ -58,6 +58,7 @@ type Machine struct {
 	arena  arena
 	stack  []*Value
 	top    int
+	args   [8]*Value // of the builtin under way; builtins call no plans
 
 	wild bool // there may be numbers for which a float64 is too small
 
