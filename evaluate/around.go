@@ -32,10 +32,7 @@ func (w *worker) settle(ctx context.Context, p *program, i int, a *answer, doc *
 	for _, r := range d.Reasons {
 		pointers = append(pointers, r.Where)
 	}
-	input, err := doc.punched(pointers)
-	if err != nil {
-		return d, err
-	}
+	input := w.punched(doc, pointers)
 	q := &inquiry{plan: p.plan, part: p.parts[i], input: input, view: w.store.view(w.estate)}
 	said, err := q.always()
 	if err := cmp.Or(ctx.Err(), q.view.failed); err != nil {
