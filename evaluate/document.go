@@ -35,7 +35,8 @@ func (w *worker) read(line []byte) (*document, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resource document: %w", err)
 	}
-	d := &document{line: line, root: root}
+	w.document = document{line: line, root: root}
+	d := &w.document
 	text := func(key string) string {
 		s, ok := w.machine.Field(root, key).Text()
 		if !ok && err == nil {

@@ -34,6 +34,7 @@ type worker struct {
 	touched  map[*program]map[string]*touching
 	last     *program // of the document before: most are of the same type as the next
 	answered []answer // used again for each document
+	document document // the one at hand
 	scratch  []byte
 	earlier  []byte // room for reading what an earlier run stored
 }
@@ -143,19 +144,6 @@ func (w *worker) fill(ctx context.Context, pt *part, doc *document, a *answer) e
 	return nil
 }
 
-// render gives the elements of a set as canonical JSON.
-func (w *worker) render(set *vm.Value) ([][]byte, error) {
-	list, _ := w.machine.Elements(set)
-	out := make([][]byte, len(list))
-	for i, v := range list {
-		var err error
-		if out[i], err = w.machine.AppendJSON(nil, v); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
 // lookup answers the machine, and remembers what was asked.
 func (w *worker) lookup(m *vm.Machine, source, kind, key string) (*vm.Value, error) {
 	if w.view == nil {
@@ -228,7 +216,7 @@ func (w *worker) decisions(ctx context.Context, p *program, doc *document, answe
 		}
 		d.Control, d.ControlDigest = pt.ID, pt.Digest
 		if len(pt.estate) > 0 {
-			d.Slice, d.SliceDigest = a.view.slice()
+			d.Slice, d.SliceDigest = a.view.slice(&w.scratch)
 		}
 		out[i] = d
 	}

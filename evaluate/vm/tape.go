@@ -73,6 +73,22 @@ func (d *tape) push(v Value) {
 	d.nodes = append(d.nodes, v)
 }
 
+// leaf is push for a value that holds no others: of a node that is used again
+// only what may differ is written.
+func (d *tape) leaf(k kind, s string) {
+	n := len(d.nodes)
+	if n == cap(d.nodes) {
+		d.push(Value{kind: k, s: s})
+		return
+	}
+	d.nodes = d.nodes[:n+1]
+	v := &d.nodes[n]
+	v.kind, v.dead, v.n, v.s = k, false, 0, s
+	if v.c != nil {
+		v.c = nil
+	}
+}
+
 func (d *tape) value(depth int) error {
 	switch {
 	case d.pos >= len(d.raw):
@@ -87,7 +103,7 @@ func (d *tape) value(depth int) error {
 		return d.array(depth + 1)
 	case '"':
 		s, err := d.str()
-		d.push(Value{kind: kString, s: s})
+		d.leaf(kString, s)
 		return err
 	case 't':
 		return d.literal("true", kTrue)
@@ -97,7 +113,7 @@ func (d *tape) value(depth int) error {
 		return d.literal("null", kNull)
 	default:
 		s, err := d.number()
-		d.push(Value{kind: kNumber, s: s})
+		d.leaf(kNumber, s)
 		return err
 	}
 }
@@ -193,7 +209,7 @@ func (d *tape) key(keys *keySet) error {
 	d.pos++
 	d.space()
 	keys.add(k)
-	d.push(Value{kind: kString, s: k})
+	d.leaf(kString, k)
 	return nil
 }
 
