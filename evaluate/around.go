@@ -23,7 +23,7 @@ const (
 // settle decides again what only gaps and tokens kept from being decided, if the
 // decision is the same whatever stands there. d and a are the decision and what
 // it was made of; without certainty d is returned as it is.
-func (w *worker) settle(ctx context.Context, p *program, i int, a answer, doc document, d audit.Decision) (audit.Decision, error) {
+func (w *worker) settle(ctx context.Context, p *program, i int, a *answer, doc *document, d audit.Decision) (audit.Decision, error) {
 	hidden := func(r audit.Reason) bool { return r.Code == "gap" || r.Code == "redacted" }
 	if d.Outcome != audit.NotEvaluated || slices.ContainsFunc(d.Reasons, func(r audit.Reason) bool { return !hidden(r) }) {
 		return d, nil
@@ -32,11 +32,8 @@ func (w *worker) settle(ctx context.Context, p *program, i int, a answer, doc do
 	for _, r := range d.Reasons {
 		pointers = append(pointers, r.Where)
 	}
-	input, err := doc.value()
-	if err != nil {
-		return d, err
-	}
-	q := &inquiry{plan: p.plan, part: p.parts[i], input: punch(input, pointers), view: w.store.view(w.estate)}
+	input := w.punched(doc, pointers)
+	q := &inquiry{plan: p.plan, part: p.parts[i], input: input, view: w.store.view(w.estate)}
 	said, err := q.always()
 	if err := cmp.Or(ctx.Err(), q.view.failed); err != nil {
 		return d, err
@@ -71,7 +68,7 @@ type told struct {
 }
 
 // is tells whether a plain evaluation said the same, and all attributes are defined in it.
-func (t told) is(a answer) bool {
+func (t told) is(a *answer) bool {
 	if t.applies != a.applies || len(a.undefined) > 0 || t.violations.Len() != len(a.violations) {
 		return false
 	}

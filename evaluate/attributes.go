@@ -25,12 +25,12 @@ func pathOf(function string) string {
 func (p *plan) attributes(pkg string) []string {
 	found := map[string]bool{}
 	for name, f := range p.funcs {
-		if !strings.HasPrefix(pathOf(name), pkg+".") {
+		if !strings.HasPrefix(p.paths[name], pkg+".") {
 			continue
 		}
 		eachCall(f.Blocks, func(callee string) {
 			g := p.funcs[callee]
-			if path := pathOf(callee); g != nil && len(g.Params) == 2 && strings.HasPrefix(path, "lib.") {
+			if path := p.paths[callee]; g != nil && len(g.Params) == 2 && strings.HasPrefix(path, "lib.") {
 				found[path] = true
 			}
 		})

@@ -10,7 +10,7 @@ import (
 )
 
 // judge makes the decision of control i. What cannot be told comes before what was told.
-func (w *worker) judge(p *program, i int, a answer, doc document, holes []hole) audit.Decision {
+func (w *worker) judge(p *program, i int, a *answer, doc *document, holes []hole) audit.Decision {
 	pt, e := &p.parts[i], w.estate
 	if missing := needsSources(pt.estate, e); len(missing) > 0 {
 		return audit.Decision{Outcome: audit.Excluded, Reasons: missing}
@@ -56,7 +56,7 @@ func notEvaluated(reasons []audit.Reason) audit.Decision {
 }
 
 // undefinedReasons: an attribute without a value must not pass for a benign one.
-func undefinedReasons(a answer, k kind) []audit.Reason {
+func undefinedReasons(a *answer, k kind) []audit.Reason {
 	var out []audit.Reason
 	for _, attr := range a.undefined {
 		out = append(out, audit.Reason{Code: "undefined", Where: attr, Detail: "attribute " + attr + " undefined for type " + k.String()})

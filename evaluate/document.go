@@ -23,17 +23,20 @@ type document struct {
 	name   string
 	origin string
 	kind   kind
-	gaps   map[string]string // pointer → reason
-	tokens []string          // pointers of redacted values
+	gaps   map[string]string    // pointer → reason
+	tokens []string             // pointers of redacted values
+	opa    ast.Value            // nil until somebody wants it
+	holed  map[string]ast.Value // by pointers: see punched
 }
 
 // read parses a line on the worker's machine. What it keeps of the line is copied.
-func (w *worker) read(line []byte) (document, error) {
+func (w *worker) read(line []byte) (*document, error) {
 	root, err := w.machine.Parse(line)
 	if err != nil {
-		return document{}, fmt.Errorf("resource document: %w", err)
+		return nil, fmt.Errorf("resource document: %w", err)
 	}
-	d := document{line: line, root: root}
+	w.document = document{line: line, root: root}
+	d := &w.document
 	text := func(key string) string {
 		s, ok := w.machine.Field(root, key).Text()
 		if !ok && err == nil {
@@ -53,16 +56,28 @@ func (w *worker) read(line []byte) (document, error) {
 	return d, err
 }
 
-// owner reads who answers for a resource from its tags.
-func (w *worker) owner(d document) (string, error) {
-	tags, err := w.texts(d.root, "tags")
-	return audit.Owner(tags), err
+// owner reads who answers for a resource from its tags. Of these only those that
+// can say so are copied.
+func (w *worker) owner(d *document) (string, error) {
+	clear(w.owners)
+	err := w.eachText(d.root, "tags", func(k, v string) {
+		if strings.EqualFold(k, "owner") || strings.EqualFold(k, "team") {
+			w.owners[k] = v
+		}
+	})
+	return w.intern(audit.Owner(w.owners)), err
 }
+
+// mostInterned bounds what a worker keeps of texts: tags can have any number.
+const mostInterned = 1 << 12
 
 // intern keeps one copy of the few texts that come again and again.
 func (w *worker) intern(s string) string {
 	if kept, ok := w.interned[s]; ok {
 		return kept
+	}
+	if len(w.interned) >= mostInterned {
+		clear(w.interned)
 	}
 	s = strings.Clone(s)
 	w.interned[s] = s
@@ -70,23 +85,33 @@ func (w *worker) intern(s string) string {
 }
 
 // texts reads an object of strings; nil where it is empty.
-func (w *worker) texts(root *vm.Value, key string) (map[string]string, error) {
+func (w *worker) texts(root *vm.Value, key string) (out map[string]string, err error) {
+	err = w.eachText(root, key, func(k, v string) {
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[strings.Clone(k)] = strings.Clone(v)
+	})
+	return out, err
+}
+
+// eachText visits the members of an object of strings, which may alias the line.
+func (w *worker) eachText(root *vm.Value, key string, visit func(k, v string)) error {
 	field := w.machine.Field(root, key)
 	if w.machine.Len(field) == 0 {
-		return nil, nil
+		return nil
 	}
 	keys, vals, ok := w.machine.Members(field)
-	out := make(map[string]string, len(keys))
 	for i := range keys {
 		k, _ := keys[i].Text()
 		v, isText := vals[i].Text()
 		ok = ok && isText
-		out[strings.Clone(k)] = strings.Clone(v)
+		visit(k, v)
 	}
 	if !ok {
-		return nil, fmt.Errorf("resource document: %q is not an object of strings", key)
+		return fmt.Errorf("resource document: %q is not an object of strings", key)
 	}
-	return out, nil
+	return nil
 }
 
 func (w *worker) tokens(root *vm.Value) ([]string, error) {
@@ -107,13 +132,16 @@ func (w *worker) tokens(root *vm.Value) ([]string, error) {
 	return out, nil
 }
 
-// value is the document as OPA wants it.
-func (d document) value() (ast.Value, error) {
-	v, err := ast.ValueFromReader(bytes.NewReader(d.line))
-	if err != nil {
-		return nil, fmt.Errorf("resource %s: %w", d.id, err)
+// value is the document as OPA wants it, by OPA's own reading of the line: what
+// holds against our reading must not rest on it. It takes as long as deciding by
+// a hundred controls, so that it is made once.
+func (d *document) value() (v ast.Value, err error) {
+	if d.opa == nil {
+		if d.opa, err = ast.ValueFromReader(bytes.NewReader(d.line)); err != nil {
+			return nil, fmt.Errorf("resource %s: %w", d.id, err)
+		}
 	}
-	return v, nil
+	return d.opa, nil
 }
 
-func (d document) gapped() []string { return slices.Sorted(maps.Keys(d.gaps)) }
+func (d *document) gapped() []string { return slices.Sorted(maps.Keys(d.gaps)) }

@@ -84,7 +84,7 @@ func (e *Engine) library(controls []audit.Control) *library {
 		modules := e.lib.Modules()
 		e.prepared[key] = &library{
 			modules: modules, params: e.lib.Parameters(), referee: &referee{modules: modules},
-			controls: controls, catalog: e.lib.Catalog.Controls, programs: map[kind]*program{}, declared: map[string][]string{},
+			controls: controls, programs: map[kind]*program{}, declared: map[string][]string{},
 		}
 	}
 	return e.prepared[key]

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -110,7 +111,7 @@ func (w *worker) declare(ctx context.Context, block []byte) error {
 		if err != nil {
 			return err
 		}
-		p, err := w.lib.program(ctx, doc.kind)
+		p, err := w.program(ctx, doc.kind)
 		if err != nil || len(p.declares) == 0 {
 			return err
 		}
@@ -126,8 +127,9 @@ func (w *worker) declare(ctx context.Context, block []byte) error {
 
 // entries appends what a document declares. What cannot be told is a gap of
 // every kind that such a resource can declare.
-func (w *worker) entries(ctx context.Context, p *program, doc document, out []lookup.Entry) ([]lookup.Entry, error) {
-	values, err := w.declared(ctx, p, doc)
+func (w *worker) entries(ctx context.Context, p *program, doc *document, out []lookup.Entry) ([]lookup.Entry, error) {
+	from := len(out)
+	declared, err := w.declared(ctx, p, doc, out)
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
@@ -137,55 +139,76 @@ func (w *worker) entries(ctx context.Context, p *program, doc document, out []lo
 		}
 		return out, nil
 	}
-	for _, raw := range values {
-		e, err := newEntry(p.source, doc, raw)
-		if err != nil {
-			return nil, err
+	for _, e := range declared[from:] {
+		if e.Kind == "" {
+			return nil, fmt.Errorf("resource %s: an estate entry must be {kind, key, value} with strings as kind and key, not %.200s", doc.id, e.Value)
 		}
-		out = append(out, e)
 	}
-	return out, nil
+	return declared, nil
 }
 
-// declared asks the machine what a document declares, and where that fails OPA.
-func (w *worker) declared(ctx context.Context, p *program, doc document) ([][]byte, error) {
+// declared appends what a document declares, by the machine and where that fails
+// by OPA. Of an entry that is malformed the kind is empty, and the value all of it.
+func (w *worker) declared(ctx context.Context, p *program, doc *document, out []lookup.Entry) ([]lookup.Entry, error) {
 	if !w.opa && p.policy != nil {
-		out, err := w.declaredByMachine(ctx, p, doc)
+		more, err := w.declaredByMachine(ctx, p, doc, out)
 		if err == nil || ctx.Err() != nil || errors.Is(err, vm.ErrSteps) || errors.Is(err, vm.ErrBytes) {
-			return out, err
+			return more, err
 		}
 	}
-	return p.opa.declared(ctx, w.store, doc)
+	values, err := p.opa.declared(ctx, w.store, doc)
+	for _, raw := range values {
+		out = append(out, newEntry(p.source, doc, raw))
+	}
+	return out, err
 }
 
-func (w *worker) declaredByMachine(ctx context.Context, p *program, doc document) ([][]byte, error) {
+func (w *worker) declaredByMachine(ctx context.Context, p *program, doc *document, out []lookup.Entry) ([]lookup.Entry, error) {
 	w.machine.Use(p.policy)
-	var out [][]byte
 	for _, r := range p.estate {
 		set, err := w.machine.Call(ctx, r, doc.root, w.limits)
 		if err != nil {
 			return nil, err
 		}
-		values, err := w.render(set)
-		if err != nil {
-			return nil, err
+		list, _ := w.machine.Elements(set)
+		for _, v := range list {
+			e, err := w.entry(p.source, doc, v)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, e)
 		}
-		out = append(out, values...)
 	}
 	return out, nil
 }
 
+// entry takes one object {kind, key, value} off the machine.
+func (w *worker) entry(source string, doc *document, v *vm.Value) (lookup.Entry, error) {
+	kind, isKind := w.machine.Field(v, "kind").Text()
+	key, isKey := w.machine.Field(v, "key").Text()
+	value := w.machine.Field(v, "value")
+	if !isKind || !isKey || value == nil || w.machine.Len(v) != 3 {
+		raw, err := w.machine.AppendJSON(nil, v)
+		return newEntry(source, doc, raw), err
+	}
+	var err error
+	if w.scratch, err = w.machine.AppendJSON(w.scratch[:0], value); err != nil {
+		return lookup.Entry{}, err
+	}
+	return lookup.Entry{Source: source, Kind: w.intern(kind), Key: strings.Clone(key), ID: doc.id, Origin: doc.origin, Value: bytes.Clone(w.scratch)}, nil
+}
+
 // newEntry takes one object {kind, key, value} that an adapter declared.
-func newEntry(source string, doc document, raw []byte) (lookup.Entry, error) {
+func newEntry(source string, doc *document, raw []byte) lookup.Entry {
 	var e struct {
 		Kind  string          `json:"kind"`
 		Key   *string         `json:"key"`
 		Value json.RawMessage `json:"value"`
 	}
 	if err := json.Unmarshal(raw, &e); err != nil || e.Kind == "" || e.Key == nil || e.Value == nil {
-		return lookup.Entry{}, fmt.Errorf("resource %s: an estate entry must be {kind, key, value} with strings as kind and key, not %.200s", doc.id, raw)
+		return lookup.Entry{Value: raw}
 	}
-	return lookup.Entry{Source: source, Kind: e.Kind, Key: *e.Key, ID: doc.id, Origin: doc.origin, Value: e.Value}, nil
+	return lookup.Entry{Source: source, Kind: e.Kind, Key: *e.Key, ID: doc.id, Origin: doc.origin, Value: e.Value}
 }
 
 func canonicalValue(v ast.Value) ([]byte, error) {

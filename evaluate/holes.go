@@ -1,8 +1,6 @@
 package evaluate
 
 import (
-	"slices"
-
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
 
@@ -24,10 +22,12 @@ type touching struct {
 const (
 	readsAll     = 1
 	readsToApply = 2
+	readsSecret  = 4 // other than by comparing it
+	declaresBy   = 8 // it is no part that reads, but an estate kind
 )
 
 // holes are the gaps and tokens of a document with what they bear on, sorted.
-func (w *worker) holes(p *program, doc document) []hole {
+func (w *worker) holes(p *program, doc *document) []hole {
 	if len(doc.gaps)+len(doc.tokens) == 0 {
 		return nil
 	}
@@ -62,22 +62,27 @@ func (w *worker) touching(p *program, pointer string) *touching {
 }
 
 func (p *program) touching(pointer string) *touching {
-	at := steps(pointer)
 	t := &touching{gap: make([]uint8, len(p.parts)), token: make([]uint8, len(p.parts))}
-	for i := range p.parts {
-		r := p.parts[i].reads()
-		if r.all.touches(at) {
-			t.gap[i] |= readsAll
+	secret := make([]bool, len(p.parts))
+	kinds := sortedKeys(p.declares)
+	declares := make([]bool, len(kinds))
+	p.readers().touched(steps(pointer), func(r reader) {
+		switch i := int(r.who); r.what {
+		case readsSecret:
+			secret[i] = true
+		case declaresBy:
+			declares[i] = true
+		default:
+			t.gap[i] |= r.what
 		}
-		if r.toApply.touches(at) {
-			t.gap[i] |= readsToApply
-		}
-		if r.secret.touches(at) {
+	})
+	for i := range secret {
+		if secret[i] {
 			t.token[i] = t.gap[i]
 		}
 	}
-	for _, k := range sortedKeys(p.declares) {
-		if p.declared[k]().touches(at) {
+	for i, k := range kinds {
+		if declares[i] {
 			t.declares = append(t.declares, k)
 		}
 	}
@@ -101,7 +106,7 @@ func holeReasons(holes []hole, i int, reads uint8) []audit.Reason {
 }
 
 // hidden notes the holes of a document under which it could declare more.
-func (w *worker) hidden(p *program, doc document) {
+func (w *worker) hidden(p *program, doc *document) {
 	for _, h := range w.holes(p, doc) {
 		detail := h.reason.Detail
 		if h.reason.Code == "redacted" {
@@ -114,9 +119,4 @@ func (w *worker) hidden(p *program, doc document) {
 			w.estate.addGap(p.source+"."+k, doc.id+" "+h.pointer+": "+detail)
 		}
 	}
-}
-
-// touches tells whether a hole, given by its steps, bears on what is read.
-func (r Reads) touches(hole []string) bool {
-	return slices.ContainsFunc(r.Input, func(read Read) bool { return read.touches(hole) })
 }

@@ -17,7 +17,6 @@ type library struct {
 	modules  map[string]*ast.Module
 	params   map[string]any
 	controls []audit.Control // selected
-	catalog  []audit.Control // all
 	referee  *referee
 
 	mu       sync.RWMutex
@@ -63,7 +62,7 @@ func (l *library) kindsOf(source, typ string) ([]string, error) {
 	if kinds, ok := l.declared[key]; ok {
 		return kinds, nil
 	}
-	modules, err := fold(l.modules, kind{source, typ})
+	modules, err := fold(l.declaring(), kind{source, typ})
 	if err != nil {
 		return nil, err
 	}

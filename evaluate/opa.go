@@ -32,7 +32,7 @@ type residual struct {
 // ask decides every control for a document, those that cannot read the estate in
 // one query. An error in one of them would empty the answer of all: then each is
 // asked alone, and keeps its own error.
-func (r *residual) ask(ctx context.Context, s *store, e *estate, doc document) ([]answer, error) {
+func (r *residual) ask(ctx context.Context, s *store, e *estate, doc *document) ([]answer, error) {
 	input, err := doc.value()
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func (r *residual) ask(ctx context.Context, s *store, e *estate, doc document) (
 }
 
 // alone asks one control about a document.
-func (r *residual) alone(ctx context.Context, s *store, e *estate, doc document, i int) (answer, error) {
+func (r *residual) alone(ctx context.Context, s *store, e *estate, doc *document, i int) (answer, error) {
 	input, err := doc.value()
 	if err != nil {
 		return answer{}, err
@@ -196,7 +196,7 @@ func (r *residual) single(ctx context.Context, i int) (*query, error) {
 }
 
 // declared are the estate entries that a document declares.
-func (r *residual) declared(ctx context.Context, s *store, doc document) ([][]byte, error) {
+func (r *residual) declared(ctx context.Context, s *store, doc *document) ([][]byte, error) {
 	input, err := doc.value()
 	if err != nil {
 		return nil, err

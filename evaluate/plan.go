@@ -17,6 +17,7 @@ type plan struct {
 	policy  *ir.Policy
 	strings []string
 	funcs   map[string]*ir.Func
+	paths   map[string]string // function → its document path, if it has one
 }
 
 // planRules plans the rules named (as controls.storage.public_access.violation)
@@ -44,12 +45,12 @@ func planRules(ctx context.Context, modules map[string]*ast.Module, rules []stri
 	case policy == nil || policy.Funcs == nil || policy.Static == nil:
 		return nil, errors.New("planning: OPA gave no plan")
 	}
-	p := &plan{policy: &ir.Policy{Static: policy.Static, Funcs: policy.Funcs}, funcs: map[string]*ir.Func{}}
+	p := &plan{policy: &ir.Policy{Static: policy.Static, Funcs: policy.Funcs}, funcs: map[string]*ir.Func{}, paths: map[string]string{}}
 	for _, s := range policy.Static.Strings {
 		p.strings = append(p.strings, s.Value)
 	}
 	for _, f := range policy.Funcs.Funcs {
-		p.funcs[f.Name] = f
+		p.funcs[f.Name], p.paths[f.Name] = f, pathOf(f.Name)
 	}
 	return p, nil
 }

@@ -19,8 +19,8 @@ type program struct {
 	kind
 	parts    []part              // the controls that apply, sorted by id
 	declares map[string][]string // estate kind → the rules that declare it
-	declared map[string]func() Reads
-	estate   []*vm.Rule // those rules
+	readers  func() *readers     // only documents with gaps or tokens ask
+	estate   []*vm.Rule          // those rules
 	plan     *plan
 	policy   *vm.Policy // nil if the machine refuses the plan: then OPA decides all
 	opa      *residual
@@ -33,6 +33,7 @@ type part struct {
 	attributes []string // the adapter attributes it reads, as lib.storage.bucket.encrypted
 	estate     []string // what it can look up, as source.kind
 	rules      partRules
+	chosen     uint64 // what chooses the sample: see sampling
 	reads      func() partReads
 }
 
@@ -52,7 +53,8 @@ type partRules struct {
 // specialise makes the program of a kind: what is known of it is folded into the
 // modules, and these are planned.
 func (l *library) specialise(ctx context.Context, k kind) (*program, error) {
-	modules, err := fold(l.needed(k), k)
+	controls := l.applicable(k)
+	modules, err := fold(l.needed(controls), k)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +63,6 @@ func (l *library) specialise(ctx context.Context, k kind) (*program, error) {
 		return nil, err
 	}
 	p := &program{kind: k, declares: kinds}
-	controls := l.applicable(k)
 	if len(controls) == 0 && len(kinds) == 0 {
 		return p, nil
 	}
@@ -80,10 +81,7 @@ func (l *library) specialise(ctx context.Context, k kind) (*program, error) {
 		return nil, fmt.Errorf("library for %s: %w", k, err)
 	}
 	p.compile()
-	p.declared = map[string]func() Reads{}
-	for k := range kinds {
-		p.declared[k] = sync.OnceValue(func() Reads { return p.kindReads(k) })
-	}
+	p.readers = sync.OnceValue(p.readersOf)
 	for _, c := range controls {
 		pt, err := p.part(c)
 		if err != nil {
@@ -98,13 +96,18 @@ func (l *library) specialise(ctx context.Context, k kind) (*program, error) {
 // reachable are the modules of the packages that rules are in, and of those that
 // these read, however indirectly.
 func reachable(modules map[string]*ast.Module, rules []string) map[string]*ast.Module {
-	out := map[string]*ast.Module{}
+	out, seen, packages := map[string]*ast.Module{}, map[string]bool{}, make(map[string]string, len(modules))
+	for name, m := range modules {
+		packages[name] = strings.TrimPrefix(m.Package.Path.String(), "data.")
+	}
 	var visit func(path string)
 	visit = func(path string) {
-		for _, name := range sortedKeys(modules) {
-			m := modules[name]
-			pkg := strings.TrimPrefix(m.Package.Path.String(), "data.")
-			if out[name] != nil || !below(path, pkg) && !below(pkg, path) {
+		if seen[path] {
+			return
+		}
+		seen[path] = true
+		for name, m := range modules {
+			if pkg := packages[name]; out[name] != nil || !below(path, pkg) && !below(pkg, path) {
 				continue
 			}
 			out[name] = m
@@ -149,6 +152,7 @@ func planWithAttributes(ctx context.Context, modules map[string]*ast.Module, rul
 // part reads the plan for what one control is asked and what it can look up.
 func (p *program) part(c audit.Control) (part, error) {
 	pt := part{Control: c, applies: c.Excludes != "", attributes: p.plan.attributes(c.Package)}
+	pt.chosen = bits64(c.Digest)
 	pt.reads = sync.OnceValue(func() partReads { return p.readsOf(c) })
 	if p.policy != nil {
 		pt.rules.violation, pt.rules.applies = p.policy.Rule(c.Package+".violation"), p.policy.Rule(c.Package+".applies")
@@ -210,13 +214,25 @@ func (l *library) applicable(k kind) []audit.Control {
 	return out
 }
 
-// needed are the modules without those of controls that do not judge such a
-// resource: controls do not read each other.
-func (l *library) needed(k kind) map[string]*ast.Module {
-	out := maps.Clone(l.modules)
-	for _, c := range l.catalog {
-		if !c.AppliesToType(k.source, k.typ) {
-			delete(out, c.File)
+// needed are the modules that controls can read, and those that declare: of a
+// large library the fewest, and each that is folded is copied first.
+func (l *library) needed(controls []audit.Control) map[string]*ast.Module {
+	var rules []string
+	for _, c := range controls {
+		rules = append(rules, c.Package)
+	}
+	for _, m := range l.declaring() {
+		rules = append(rules, strings.TrimPrefix(m.Package.Path.String(), "data."))
+	}
+	return reachable(l.modules, rules)
+}
+
+// declaring are the modules that declare what others may look up.
+func (l *library) declaring() map[string]*ast.Module {
+	out := map[string]*ast.Module{}
+	for name, m := range l.modules {
+		if slices.ContainsFunc(m.Rules, func(r *ast.Rule) bool { return r.Head.Name == "estate" }) {
+			out[name] = m
 		}
 	}
 	return out

@@ -34,6 +34,11 @@ func (r Reads) Touched(pointers []string) []string {
 	return out
 }
 
+// touches tells whether a hole, given by its steps, bears on what is read.
+func (r Reads) touches(hole []string) bool {
+	return slices.ContainsFunc(r.Input, func(read Read) bool { return read.touches(hole) })
+}
+
 func (r Read) touches(b []string) bool {
 	a := steps(r.Pointer)
 	if len(b) > len(a) && !r.Whole {

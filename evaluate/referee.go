@@ -102,17 +102,16 @@ func (e *DisagreementError) Error() string {
 }
 
 // compare has the referee answer a sample too, and wants the same to the byte.
-func (w *worker) compare(ctx context.Context, p *program, doc document, answers []answer) (made int64, err error) {
-	var input ast.Value
+func (w *worker) compare(ctx context.Context, p *program, doc *document, answers []answer) (made int64, err error) {
+	chosen := bits64(doc.digest)
 	for i := range p.parts {
-		pt, ours := &p.parts[i], answers[i]
-		if ours.limit || !w.sample.takes(doc.digest, pt.Digest) { // OPA's evaluator has no such limits
+		pt, ours := &p.parts[i], &answers[i]
+		if ours.limit || !w.sample.takes(chosen, pt.chosen) { // OPA's evaluator has no such limits
 			continue
 		}
-		if input == nil {
-			if input, err = doc.value(); err != nil {
-				return made, err
-			}
+		input, err := doc.value()
+		if err != nil {
+			return made, err
 		}
 		made++
 		theirs, err := w.lib.referee.control(ctx, w.store, w.estate, input, pt)
@@ -144,7 +143,7 @@ func missing(ours, theirs *view) (string, bool) {
 
 // text is the whole answer, the same for equal ones. Of an error it says only
 // that there is one: of several, which comes first is nobody's promise.
-func (a answer) text(pt *part) string {
+func (a *answer) text(pt *part) string {
 	if a.err != nil {
 		return "error"
 	}
@@ -189,12 +188,10 @@ func newSampling(controls []audit.Control, snapshots []audit.Snapshot) sampling 
 
 var everything = sampling{math.MaxUint64}
 
-// takes tells whether a decision is in the sample, by the digests of document and control.
-func (s sampling) takes(input, control string) bool {
-	if s == everything {
-		return true
-	}
-	return (bits64(input)^bits64(control))*0x9e3779b97f4a7c15 < s.below
+// takes tells whether a decision is in the sample, by the first bits of the
+// digests of document and control.
+func (s sampling) takes(input, control uint64) bool {
+	return s == everything || (input^control)*0x9e3779b97f4a7c15 < s.below
 }
 
 // bits64 are the first 64 bits of a hex digest.

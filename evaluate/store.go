@@ -170,8 +170,8 @@ func notFound(path storage.Path) error {
 }
 
 // slice is what the view was asked, as it is recorded, and its digest: sorted,
-// with the digest of the gaps of every source.kind.
-func (v *view) slice() (*audit.Slice, string) {
+// with the digest of the gaps of every source.kind. room is used for rendering.
+func (v *view) slice(room *[]byte) (*audit.Slice, string) {
 	s := &audit.Slice{Lookups: []audit.Lookup{}, Gaps: map[string]string{}}
 	for _, k := range sortedLookups(v.lookups) {
 		l := audit.Lookup{Source: k.source, Kind: k.kind, Key: k.key}
@@ -181,7 +181,8 @@ func (v *view) slice() (*audit.Slice, string) {
 		s.Lookups = append(s.Lookups, l)
 		s.Gaps[k.source+"."+k.kind] = v.estate.gapDigest(k.source, k.kind)
 	}
-	return s, audit.Digest(appendSlice(nil, s))
+	*room = appendSlice((*room)[:0], s)
+	return s, audit.Digest(*room)
 }
 
 // appendSlice renders a slice as audit.Canonical does, whose way over maps takes

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
@@ -29,13 +30,17 @@ type worker struct {
 	machine  *vm.Machine
 	view     *view // of the call under way, nil while nothing may be looked up
 	interned map[string]string
+	owners   map[string]string // tags of the document at hand that can say who owns it
 	touched  map[*program]map[string]*touching
+	last     *program // of the document before: most are of the same type as the next
+	answered []answer // used again for each document
+	document document // the one at hand
 	scratch  []byte
 	earlier  []byte // room for reading what an earlier run stored
 }
 
 func (j *judging) worker() *worker {
-	w := &worker{judging: j, machine: vm.NewMachine(j.data), interned: map[string]string{}, touched: map[*program]map[string]*touching{}}
+	w := &worker{judging: j, machine: vm.NewMachine(j.data), interned: map[string]string{}, owners: map[string]string{}, touched: map[*program]map[string]*touching{}}
 	w.machine.Estate = w.lookup
 	return w
 }
@@ -53,12 +58,12 @@ type answer struct {
 // answers asks every control of a program about a document: the machine, and
 // where that fails, or may not decide, OPA. The limits hold for both: what the
 // machine cannot do within them OPA is not asked, who has none.
-func (w *worker) answers(ctx context.Context, p *program, doc document) ([]answer, error) {
+func (w *worker) answers(ctx context.Context, p *program, doc *document) ([]answer, error) {
 	if p.policy == nil {
 		return p.opa.ask(ctx, w.store, w.estate, doc)
 	}
 	w.machine.Use(p.policy)
-	out, limited := make([]answer, len(p.parts)), false
+	out, limited := w.room(len(p.parts)), false
 	for i := range p.parts {
 		err := w.call(ctx, &p.parts[i], doc, &out[i])
 		switch {
@@ -93,13 +98,26 @@ func (w *worker) answers(ctx context.Context, p *program, doc document) ([]answe
 	return out, nil
 }
 
+// room is an answer for each of n controls, until the next document.
+func (w *worker) room(n int) []answer {
+	w.answered = slices.Grow(w.answered[:0], n)[:n]
+	clear(w.answered)
+	return w.answered
+}
+
 // call asks the machine about one control.
-func (w *worker) call(ctx context.Context, pt *part, doc document, a *answer) error {
+func (w *worker) call(ctx context.Context, pt *part, doc *document, a *answer) error {
 	if len(pt.estate) > 0 {
 		a.view = w.store.view(w.estate)
 	}
 	w.view = a.view
-	defer func() { w.view = nil }()
+	err := w.fill(ctx, pt, doc, a)
+	w.view = nil
+	return err
+}
+
+// fill calls the rules of one control.
+func (w *worker) fill(ctx context.Context, pt *part, doc *document, a *answer) error {
 	found, err := w.machine.Call(ctx, pt.rules.violation, doc.root, w.limits)
 	if err != nil {
 		return err
@@ -124,19 +142,6 @@ func (w *worker) call(ctx context.Context, pt *part, doc document, a *answer) er
 		}
 	}
 	return nil
-}
-
-// render gives the elements of a set as canonical JSON.
-func (w *worker) render(set *vm.Value) ([][]byte, error) {
-	list, _ := w.machine.Elements(set)
-	out := make([][]byte, len(list))
-	for i, v := range list {
-		var err error
-		if out[i], err = w.machine.AppendJSON(nil, v); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
 }
 
 // lookup answers the machine, and remembers what was asked.
@@ -164,7 +169,7 @@ func (w *worker) verdict(ctx context.Context, line []byte) (v audit.Verdict, ok 
 	if !w.request.Scope.Judges(doc.origin, doc.id) {
 		return v, false, nil
 	}
-	p, err := w.lib.program(ctx, doc.kind)
+	p, err := w.program(ctx, doc.kind)
 	if err != nil || len(p.parts) == 0 {
 		return v, false, err
 	}
@@ -186,21 +191,32 @@ func (w *worker) verdict(ctx context.Context, line []byte) (v audit.Verdict, ok 
 	return v, err == nil, err
 }
 
-// decisions turns the answers about a document into decisions.
-func (w *worker) decisions(ctx context.Context, p *program, doc document, answers []answer) ([]audit.Decision, error) {
+// program is what decides documents of a kind.
+func (w *worker) program(ctx context.Context, k kind) (*program, error) {
+	if w.last != nil && w.last.kind == k {
+		return w.last, nil
+	}
+	p, err := w.lib.program(ctx, k)
+	w.last = p
+	return p, err
+}
+
+// decisions turns the answers about a document into decisions. Their IDs are
+// filled in by who reads them from a record.
+func (w *worker) decisions(ctx context.Context, p *program, doc *document, answers []answer) ([]audit.Decision, error) {
 	out, holes := make([]audit.Decision, len(p.parts)), w.holes(p, doc)
 	for i := range p.parts {
-		pt := &p.parts[i]
-		d, err := w.settle(ctx, p, i, answers[i], doc, w.judge(p, i, answers[i], doc, holes))
-		if err != nil {
-			return nil, fmt.Errorf("resource %s: %w", doc.id, err)
+		pt, a := &p.parts[i], &answers[i]
+		d := w.judge(p, i, a, doc, holes)
+		if d.Outcome == audit.NotEvaluated {
+			var err error
+			if d, err = w.settle(ctx, p, i, a, doc, d); err != nil {
+				return nil, fmt.Errorf("resource %s: %w", doc.id, err)
+			}
 		}
 		d.Control, d.ControlDigest = pt.ID, pt.Digest
 		if len(pt.estate) > 0 {
-			d.Slice, d.SliceDigest = answers[i].view.slice()
-		}
-		if d.Outcome != audit.Pass {
-			d.ID = audit.DecisionID(pt.Control, doc.id, doc.digest, d.SliceDigest, w.request.AsOf)
+			d.Slice, d.SliceDigest = a.view.slice(&w.scratch)
 		}
 		out[i] = d
 	}

@@ -54,8 +54,11 @@ func (m *Machine) composite() *composite {
 	m.charge(88)
 	if cap(c.keys) > keepMembers || cap(c.vals) > keepMembers {
 		*c = composite{}
-	} else {
-		*c = composite{keys: c.keys[:0], vals: c.vals[:0]}
+	} else { // written one by one: pointers are dear to write while garbage is collected
+		c.keys, c.vals, c.sorted = c.keys[:0], c.vals[:0], false
+		if c.index != nil {
+			c.index = nil
+		}
 	}
 	return c
 }

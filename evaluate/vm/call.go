@@ -87,8 +87,7 @@ func (c *compiler) builtin(name string, args []operand, target int) statement {
 	}
 	b := &builtin{name: name, call: opa, relation: decl.Relation, void: decl.Decl.Result() == nil, bound: bounds[name], keeps: keeps(name), offline: !decl.Nondeterministic}
 	return func(m *Machine, f []*Value) int {
-		var room [4]*Value
-		values := room[:0]
+		values := m.args[:0] // on the stack they would be made anew for each call: natives are called by pointer
 		for _, a := range args {
 			v := a.get(f)
 			if v == nil {

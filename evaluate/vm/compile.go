@@ -32,8 +32,9 @@ type function struct {
 	name   string
 	params []int
 	locals int
-	slot   int  // -1 if it takes arguments beyond input and data
-	asks   bool // it, or what it calls, can look up the estate
+	empty  []int // locals that are emptied when it is called: see unwritten
+	slot   int   // -1 if it takes arguments beyond input and data
+	asks   bool  // it, or what it calls, can look up the estate
 	blocks []block
 }
 
@@ -146,6 +147,7 @@ func (c *compiler) function(f *function, params []ir.Local, result ir.Local, blo
 	c.local(result)
 	f.blocks = c.blocks(blocks)
 	f.locals = c.locals
+	f.empty = unwritten(params, blocks, f.locals)
 }
 
 // local is the place of a local in its frame.

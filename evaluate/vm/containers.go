@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"math/bits"
 	"slices"
 	"sort"
 )
@@ -94,11 +95,11 @@ func (m *Machine) sort(c *composite) {
 func (m *Machine) get(v, key *Value) *Value {
 	switch v.kind {
 	case kObject:
-		if v.c == nil {
-			if key.kind != kString {
-				return nil
-			}
+		switch {
+		case key.kind == kString && (v.c == nil || v.c.sorted):
 			return m.getString(v, key.s)
+		case v.c == nil:
+			return nil
 		}
 		if i := m.find(v.c, key); i >= 0 {
 			return v.c.vals[i]
@@ -143,14 +144,23 @@ func (m *Machine) getString(v *Value, s string) *Value {
 			}
 		}
 	case v.kind == kObject:
-		m.members(v) // gathered and indexed once
-		if i := m.find(v.c, &Value{kind: kString, s: s}); i >= 0 {
-			return v.c.vals[i]
+		keys, vals := m.members(v) // gathered and sorted once
+		m.step(len(s) >> longText * bits.Len(uint(len(keys))))
+		if i, ok := slices.BinarySearchFunc(keys, s, againstText); ok {
+			return vals[i]
 		}
 	case v.kind == kSet || v.kind == kEstate:
 		return m.get(v, &Value{kind: kString, s: s})
 	}
 	return nil
+}
+
+// againstText compares a key with a text, in Rego's order.
+func againstText(k *Value, s string) int {
+	if k.kind != kString {
+		return order(k.kind, kString)
+	}
+	return order(k.s, s)
 }
 
 // onTape looks a key up by walking over an object's members.

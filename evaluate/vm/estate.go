@@ -12,9 +12,9 @@ func (m *Machine) ask(v, key *Value) *Value {
 	}
 	switch v.n {
 	case 0:
-		return &Value{kind: kEstate, n: 1, c: &composite{keys: []*Value{key}}}
+		return m.below(1, key)
 	case 1:
-		return &Value{kind: kEstate, n: 2, c: &composite{keys: []*Value{v.c.keys[0], key}}}
+		return m.below(2, v.c.keys[0], key)
 	}
 	if m.Estate == nil {
 		return nil
@@ -24,6 +24,13 @@ func (m *Machine) ask(v, key *Value) *Value {
 		m.fail(&EstateError{Err: err})
 	}
 	return hits
+}
+
+// below is what is n steps below data.estate, along keys.
+func (m *Machine) below(n int32, keys ...*Value) *Value {
+	v := m.made(kEstate)
+	v.n, v.c.keys = n, append(v.c.keys, keys...)
+	return v
 }
 
 // EstateError says that a look-up could not be answered: nothing can be decided

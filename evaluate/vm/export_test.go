@@ -14,6 +14,15 @@ func Natives() []string { return slices.Sorted(maps.Keys(natives)) }
 // Bounds are the builtins that have one.
 func Bounds() []string { return slices.Sorted(maps.Keys(bounds)) }
 
+// Stale is the machine with something in every local of a frame that has not been
+// written, as calls before leave it.
+func (m *Machine) Stale() *Machine {
+	for i := range m.stack {
+		m.stack[i] = &Value{kind: kString, s: "stale"}
+	}
+	return m
+}
+
 // Native calls our version of a builtin. covered is false if it leaves the arguments to OPA's.
 func (m *Machine) Native(name string, args []*Value) (v *Value, covered bool, err error) {
 	m.idle()

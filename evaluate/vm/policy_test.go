@@ -59,7 +59,7 @@ func ask(tb testing.TB, p *vm.Policy, m *vm.Machine, raw string, l vm.Limits) (*
 
 // machine runs a policy over an empty base document.
 func machine(p *vm.Policy) *vm.Machine {
-	m := vm.NewMachine(vm.NewData(ast.NewObject(), false))
+	m := vm.NewMachine(vm.NewData(ast.NewObject(), false)).Stale()
 	m.Use(p)
 	return m
 }

@@ -73,6 +73,22 @@ func (d *tape) push(v Value) {
 	d.nodes = append(d.nodes, v)
 }
 
+// leaf is push for a value that holds no others: of a node that is used again
+// only what may differ is written.
+func (d *tape) leaf(k kind, s string) {
+	n := len(d.nodes)
+	if n == cap(d.nodes) {
+		d.push(Value{kind: k, s: s})
+		return
+	}
+	d.nodes = d.nodes[:n+1]
+	v := &d.nodes[n]
+	v.kind, v.dead, v.n, v.s = k, false, 0, s
+	if v.c != nil {
+		v.c = nil
+	}
+}
+
 func (d *tape) value(depth int) error {
 	switch {
 	case d.pos >= len(d.raw):
@@ -87,7 +103,7 @@ func (d *tape) value(depth int) error {
 		return d.array(depth + 1)
 	case '"':
 		s, err := d.str()
-		d.push(Value{kind: kString, s: s})
+		d.leaf(kString, s)
 		return err
 	case 't':
 		return d.literal("true", kTrue)
@@ -97,7 +113,7 @@ func (d *tape) value(depth int) error {
 		return d.literal("null", kNull)
 	default:
 		s, err := d.number()
-		d.push(Value{kind: kNumber, s: s})
+		d.leaf(kNumber, s)
 		return err
 	}
 }
@@ -193,68 +209,8 @@ func (d *tape) key(keys *keySet) error {
 	d.pos++
 	d.space()
 	keys.add(k)
-	d.push(Value{kind: kString, s: k})
+	d.leaf(kString, k)
 	return nil
-}
-
-// wide is the number of members from which an object's keys are kept in a map
-// while it is read: finding duplicates by comparing would be quadratic.
-const wide = 32
-
-// keySet finds the keys of one object that come twice. A bloom filter of 64
-// bits answers for nearly all small objects.
-type keySet struct {
-	tape  *tape
-	at    int // the object's node
-	n     int32
-	bloom uint64
-	seen  map[string]int32
-}
-
-// add notes a key that is about to be pushed.
-func (k *keySet) add(key string) {
-	here := int32(len(k.tape.nodes))
-	k.n++
-	if k.seen != nil {
-		if old, ok := k.seen[key]; ok {
-			k.tape.nodes[old].dead = true
-			k.n--
-		}
-		k.seen[key] = here
-		return
-	}
-	if bit := keyBit(key); k.bloom&bit == 0 {
-		k.bloom |= bit
-	} else {
-		k.each(func(_ int32, old *Value) {
-			if old.s == key {
-				old.dead = true
-				k.n--
-			}
-		})
-	}
-	if k.n == wide {
-		k.seen = map[string]int32{key: here}
-		k.each(func(i int32, old *Value) { k.seen[old.s] = i })
-	}
-}
-
-// each visits the keys that are on the tape and count.
-func (k *keySet) each(do func(i int32, key *Value)) {
-	nodes := k.tape.nodes
-	for i := k.at + 1; i < len(nodes); i = nodes[i+1].next(i + 1) {
-		if !nodes[i].dead {
-			do(int32(i), &nodes[i])
-		}
-	}
-}
-
-func keyBit(k string) uint64 {
-	h := uint64(len(k)) * 7
-	if len(k) > 0 {
-		h += uint64(k[0])*5 + uint64(k[len(k)-1])*11 + uint64(k[len(k)/2])*3
-	}
-	return 1 << (h & 63)
 }
 
 const (

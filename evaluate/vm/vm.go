@@ -58,6 +58,7 @@ type Machine struct {
 	arena  arena
 	stack  []*Value
 	top    int
+	args   [8]*Value // of the builtin under way; builtins call no plans
 
 	wild bool // there may be numbers for which a float64 is too small
 
@@ -144,6 +145,9 @@ func (m *Machine) Call(ctx context.Context, r *Rule, input *Value, l Limits) (*V
 	if r == nil {
 		return nil, errNoRule
 	}
+	if v, ok := m.remembered((*function)(r)); ok && !r.asks { // most attributes: another control read them
+		return v, nil
+	}
 	m.begin(ctx, l)
 	v := m.invoke((*function)(r), input, m.data, nil, nil)
 	if err := m.end(); err != nil {
@@ -212,16 +216,13 @@ func (m *Machine) fail(err error) {
 // invoke calls a function. Those without arguments are run once in a generation;
 // an error is never remembered.
 func (m *Machine) invoke(f *function, input, data *Value, args []operand, caller []*Value) *Value {
-	generation := m.document
-	if f.asks {
-		generation = m.call
-	}
-	if f.slot >= 0 {
-		if e := &m.memo[f.slot]; e.generation == generation {
-			return e.value
-		}
+	if v, ok := m.remembered(f); ok {
+		return v
 	}
 	frame := m.frame(f.locals)
+	for _, l := range f.empty {
+		frame[l] = nil
+	}
 	frame[0], frame[1] = input, data
 	for i, a := range args {
 		frame[f.params[2+i]] = a.get(caller)
@@ -236,18 +237,35 @@ func (m *Machine) invoke(f *function, input, data *Value, args []operand, caller
 	r := m.returned
 	m.returned = nil
 	if f.slot >= 0 && m.err == nil {
-		m.memo[f.slot] = memo{generation, r}
+		m.memo[f.slot] = memo{m.generation(f), r}
 	}
 	return r
 }
 
+// generation is the one in which what a function comes to is remembered.
+func (m *Machine) generation(f *function) uint64 {
+	if f.asks {
+		return m.call
+	}
+	return m.document
+}
+
+// remembered is what a function without arguments came to before.
+func (m *Machine) remembered(f *function) (v *Value, ok bool) {
+	if f.slot < 0 {
+		return nil, false
+	}
+	e := &m.memo[f.slot]
+	return e.value, e.generation == m.generation(f)
+}
+
+// frame is room for n locals, in which anything may stand.
 func (m *Machine) frame(n int) []*Value {
 	if m.top+n > len(m.stack) { // frames in use keep the old array
 		m.stack = append(make([]*Value, 0, 2*(m.top+n)), m.stack[:m.top]...)
 		m.stack = m.stack[:cap(m.stack)]
 	}
 	f := m.stack[m.top : m.top+n : m.top+n]
-	clear(f)
 	m.top += n
 	return f
 }

@@ -46,8 +46,7 @@ func childDecide(ctx context.Context, library, files string, out io.Writer) erro
 		if err := r.emit(v); err != nil {
 			return err
 		}
-		_, err := w.Write(r.buf.Bytes())
-		r.buf.Reset()
+		_, err := w.Write(r.buf)
 		return err
 	})
 	return errors.Join(err, w.Flush())

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"runtime"
@@ -14,36 +12,6 @@ import (
 )
 
 const seed = 20261121
-
-// renderer writes decisions as JSON, as who records them has to: all of a
-// verdict that is not a plain pass. It is the one place that knows how.
-type renderer struct {
-	buf     bytes.Buffer
-	written int64
-	failed  int64
-}
-
-func (r *renderer) emit(v audit.Verdict) error {
-	kept := v
-	kept.Decisions = nil
-	for _, d := range v.Decisions {
-		if d.Outcome != audit.Pass {
-			kept.Decisions = append(kept.Decisions, d)
-		}
-		if d.Outcome == audit.Fail {
-			r.failed++
-		}
-	}
-	if len(kept.Decisions) == 0 {
-		return nil
-	}
-	r.buf.Reset()
-	enc := json.NewEncoder(&r.buf)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(kept)
-	r.written += int64(r.buf.Len())
-	return err
-}
 
 // decider is an engine with a library and what it is to decide.
 type decider struct {

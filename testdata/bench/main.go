@@ -54,6 +54,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	quick := flags.Bool("quick", false, "smaller sizes and fewer rounds")
 	list := flags.Bool("list", false, "name the numbers and their goals")
 	dir := flags.String("dir", "", "where files are written for the while, default the system's")
+	profile := flags.String("cpuprofile", "", "file that a profile of this process's CPU time is written to")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -78,7 +79,11 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
 	runtime.GOMAXPROCS(1)
-	return b.measure(ctx)
+	stop, err := profileTo(*profile)
+	if err != nil {
+		return err
+	}
+	return errors.Join(b.measure(ctx), stop())
 }
 
 // bench is one run of the measurements.
