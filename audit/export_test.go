@@ -36,3 +36,22 @@ func StoreVerdict(enc *json.Encoder, v Verdict) (ok bool, err error) {
 	}
 	return ok, err
 }
+
+// Feed gives lines as a snapshot's are given to the vault, and then fails with why, if that is not nil.
+func Feed(lines []Resource, why error) LineSource {
+	f := newFeed()
+	go func() {
+		for _, r := range lines {
+			line, err := r.Line()
+			if err == nil {
+				err = f.write(idLine{r.ID, r.Type, line})
+			}
+			if err != nil {
+				_ = f.end(err)
+				return
+			}
+		}
+		_ = f.end(why)
+	}()
+	return f
+}

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -64,10 +65,14 @@ func (s *spill) Write(r Resource) error {
 	if len(line) >= MaxLine {
 		return fmt.Errorf("resource %q: document of %d bytes, more than %d", r.ID, len(line), MaxLine)
 	}
+	l := idLine{r.ID, r.Type, line}
 	_, ready := r.Data.(rendered)
+	if !ready && !(utf8.ValidString(r.ID) && utf8.ValidString(r.Type)) {
+		l.id, l.typ = names(line) // rendering replaced what is no UTF-8
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.add(idLine{r.ID, r.Type, line}, ready); err != nil {
+	if err := s.add(l, ready); err != nil {
 		return &StorageError{Doing: "spilling the snapshot of " + s.origin, Err: err}
 	}
 	return nil

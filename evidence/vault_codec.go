@@ -144,3 +144,11 @@ func (v *Vault) codec() (*codec, error) {
 }
 
 func (v *Vault) giveBack(c *codec) { v.codecs.Put(c) }
+
+// buffer lends an empty buffer for a block, which goes back by buffers.Put.
+func (v *Vault) buffer() []byte {
+	if b, ok := v.buffers.Get().(*[]byte); ok {
+		return (*b)[:0]
+	}
+	return nil
+}
