@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -34,8 +33,7 @@ func (a *Auditor) decide(ctx context.Context, run *Run, last Run, o Order) error
 	done := make(chan error, 1)
 	go func() {
 		out := bufio.NewWriterSize(pw, 64<<10)
-		t.out = json.NewEncoder(out)
-		t.out.SetEscapeHTML(false)
+		t.out = out
 		err := a.Decider.Decide(ctx, Judgement{AsOf: run.AsOf, Scope: o.Scope, Snapshots: run.Snapshots, Vault: a.Vault}, t.add)
 		err = cmp.Or(err, out.Flush())
 		pw.CloseWithError(err)
@@ -74,7 +72,8 @@ type tally struct {
 	counts     map[countKey]*Count
 	rows       map[rowKey][]*Count
 	exceptions *Exceptions
-	out        *json.Encoder
+	out        *bufio.Writer
+	line       []byte // of the segment, the last that was written
 	tell       func(Event)
 	done       int64
 	total      int64
@@ -101,10 +100,11 @@ func (t *tally) add(v Verdict) error {
 	if t.done++; t.done%100 == 0 || t.done == t.total {
 		t.tell(Event{Stage: "deciding", Done: t.done, Total: t.total, Violation: t.failed})
 	}
-	if kept, ok := compact(v); ok {
-		return t.out.Encode(kept)
+	var err error
+	if t.line, _, err = appendStored(t.line[:0], v); err == nil {
+		_, err = t.out.Write(t.line)
 	}
-	return nil
+	return err
 }
 
 // relink notes which decisions are judged again, by the IDs that they have in this run.

@@ -9,32 +9,7 @@ import (
 	"io"
 )
 
-// storedVerdict is a line of a segment.
-type storedVerdict struct {
-	Verdict
-	Decisions []storedDecision `json:"decisions"`
-}
-
-// storedDecision leaves out what depends on the moment, so that the segment of
-// an estate that did not change is the same bytes in every run.
-type storedDecision struct {
-	Decision
-	ID            string `json:"id,omitempty"`
-	ControlDigest string `json:"control_digest,omitempty"`
-}
-
-// compact drops the decisions that Verdicts can derive. ok is false if nothing is left.
-func compact(v Verdict) (storedVerdict, bool) {
-	kept := storedVerdict{Verdict: v}
-	for _, d := range v.Decisions {
-		if d.Outcome != Pass || d.SliceDigest != "" {
-			kept.Decisions = append(kept.Decisions, storedDecision{Decision: d})
-		}
-	}
-	return kept, len(kept.Decisions) > 0
-}
-
-// completing fills in what compact dropped.
+// completing fills in what appendStored leaves out.
 type completing struct {
 	controls map[string]Control
 	at       string // Stamp of as_of
