@@ -131,6 +131,34 @@ func (j *joining) apply(source, typ string) []Control {
 // Stored reads only what the segment holds: verdicts with a decision that is
 // not a plain pass. It needs no snapshot; IDs are complete.
 func (r Record) Stored(ctx context.Context, yield func(Verdict) error) error {
+	fill := r.completing()
+	return r.stored(ctx, func(v Verdict) error {
+		for i := range v.Decisions {
+			if err := fill.complete(&v, &v.Decisions[i]); err != nil {
+				return err
+			}
+		}
+		return yield(v)
+	})
+}
+
+// StoredWithoutIDs is Stored, but for the IDs of decisions, which take half of its time.
+func (r Record) StoredWithoutIDs(ctx context.Context, yield func(Verdict) error) error {
+	fill := r.completing()
+	return r.stored(ctx, func(v Verdict) error {
+		for i := range v.Decisions {
+			if v.Decisions[i].ID != "" {
+				continue
+			}
+			if _, err := fill.control(&v, &v.Decisions[i]); err != nil {
+				return err
+			}
+		}
+		return yield(v)
+	})
+}
+
+func (r Record) stored(ctx context.Context, yield func(Verdict) error) error {
 	if r.Run.Verdicts == "" {
 		return nil
 	}
@@ -138,16 +166,10 @@ func (r Record) Stored(ctx context.Context, yield func(Verdict) error) error {
 	if err != nil {
 		return err
 	}
-	fill := r.completing()
 	err = Lines(ctx, rc, func(line []byte) error {
 		v, err := parseVerdict(line)
 		if err != nil {
 			return fmt.Errorf("verdict segment: %w", err)
-		}
-		for i := range v.Decisions {
-			if err := fill.complete(&v, &v.Decisions[i]); err != nil {
-				return err
-			}
 		}
 		return yield(v)
 	})

@@ -30,14 +30,23 @@ func (c *completing) complete(v *Verdict, d *Decision) error {
 	if d.ID != "" {
 		return nil
 	}
-	ctl, ok := c.controls[d.Control]
-	if !ok {
-		return fmt.Errorf("verdict segment: control %q of %q is not in the library of the run", d.Control, v.Resource)
+	ctl, err := c.control(v, d)
+	if err != nil {
+		return err
 	}
-	d.ControlDigest = ctl.Digest
 	c.buf = appendIdentity(c.buf[:0], ctl, v.Resource, v.InputDigest, d.SliceDigest, c.at)
 	d.ID = Digest(c.buf)
 	return nil
+}
+
+// control gives a decision its control's digest.
+func (c *completing) control(v *Verdict, d *Decision) (Control, error) {
+	ctl, ok := c.controls[d.Control]
+	if !ok {
+		return Control{}, fmt.Errorf("verdict segment: control %q of %q is not in the library of the run", d.Control, v.Resource)
+	}
+	d.ControlDigest = ctl.Digest
+	return ctl, nil
 }
 
 // segment reads a verdict segment one verdict ahead.

@@ -45,6 +45,9 @@ func moveHistory(ctx context.Context, tx *sql.Tx, rec audit.Record, seq int64) e
 	if rec.Run.Simulated || rec.Run.Trigger == audit.Gate {
 		return nil
 	}
+	if same, err := saysTheSame(ctx, tx, rec.Run, seq); err != nil || same {
+		return err
+	}
 	h := &history{tx: tx, rec: rec, seq: seq, controls: map[string]audit.Control{}, snapshots: map[string]audit.Snapshot{}}
 	selected, err := rec.Catalog.Select(rec.Run.Scope)
 	if err != nil {
@@ -64,7 +67,7 @@ func moveHistory(ctx context.Context, tx *sql.Tx, rec audit.Record, seq int64) e
 	if err != nil {
 		return err
 	}
-	if err := rec.Stored(ctx, func(v audit.Verdict) error { return h.verdict(ctx, v) }); err != nil {
+	if err := rec.StoredWithoutIDs(ctx, func(v audit.Verdict) error { return h.verdict(ctx, v) }); err != nil {
 		return err
 	}
 	for {
@@ -79,6 +82,38 @@ func moveHistory(ctx context.Context, tx *sql.Tx, rec audit.Record, seq int64) e
 			return err
 		}
 	}
+}
+
+// saysTheSame tells whether the run that moved the history last said of the same
+// resources all that this one says. To move it by the same twice changes nothing:
+// what fails is open, what is lost is lost, and what has passed or gone is closed.
+func saysTheSame(ctx context.Context, tx *sql.Tx, run audit.Run, seq int64) (bool, error) {
+	last, ok, err := oneRun(tx.QueryRowContext(ctx, `SELECT doc FROM runs WHERE seq < ? AND `+moving+` ORDER BY seq DESC LIMIT 1`, seq))
+	if err != nil || !ok {
+		return false, err
+	}
+	x, err := audit.DigestOf(said(last))
+	if err != nil {
+		return false, err
+	}
+	y, err := audit.DigestOf(said(run))
+	return x == y, err
+}
+
+// said is all that the history is moved by.
+func said(run audit.Run) any {
+	type snapshot struct {
+		Origin, Digest string
+		Exhaustive     bool
+		Answers        []string
+		Types          []audit.TypeCount
+		Gaps           []audit.Gap
+	}
+	snapshots := make([]snapshot, len(run.Snapshots))
+	for i, s := range run.Snapshots {
+		snapshots[i] = snapshot{s.Origin, s.Digest, s.Exhaustive, s.Answers, s.Types, s.Gaps}
+	}
+	return []any{run.Revision, run.ConfigDigest, run.Library, run.Scope, run.Verdicts, snapshots}
 }
 
 func (h *history) prepare(ctx context.Context) (done func(), err error) {

@@ -172,7 +172,15 @@ func randomNight(t *testing.T, r *rand.Rand, day int) (audit.Record, night) {
 		n.origins[snapshots[i].Origin] = snapshots[i]
 	}
 	rec.Catalog, rec.Run.Snapshots, rec.Run.Scope = catalog, snapshots, n.scope
+	rec.Run.Revision = fmt.Sprint(len(catalog.Controls), n.selected)
 	rec.Run.AsOf = rec.Run.AsOf.AddDate(0, 0, day)
+	n.at = audit.RunAt{Run: rec.Run.ID, AsOf: rec.Run.AsOf}
+	return rec, n
+}
+
+// again is a night on which nothing has changed since the last.
+func again(rec audit.Record, n night, day int) (audit.Record, night) {
+	rec.Run.ID, rec.Run.AsOf = audit.Digest(fmt.Append(nil, "night ", day, " again")), rec.Run.AsOf.AddDate(0, 0, 1)
 	n.at = audit.RunAt{Run: rec.Run.ID, AsOf: rec.Run.AsOf}
 	return rec, n
 }
@@ -186,8 +194,14 @@ func TestModel(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
 			l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
 			m := &model{open: map[[3]string]*audit.Spell{}, saw: map[[3]string]audit.RunAt{}}
-			for day := range 30 {
-				rec, n := randomNight(t, r, day+1)
+			var rec audit.Record
+			var n night
+			for day := range 40 {
+				if day > 0 && r.IntN(4) == 0 {
+					rec, n = again(rec, n, day)
+				} else {
+					rec, n = randomNight(t, r, 10*day+1)
+				}
 				record(t, l, rec)
 				m.move(n)
 				if diff := cmp.Diff(spells(t, l, audit.AllSpells), m.all(), cmpopts.EquateEmpty()); diff != "" {
