@@ -40,6 +40,7 @@ type spill struct {
 	files  []string
 	stream *lineStream // nil before anything is passed on
 	early  merged      // what was passed on before order was broken
+	sealed *merged     // what was committed
 }
 
 type idLine struct {
@@ -72,6 +73,9 @@ func (s *spill) Write(r Resource) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.sealed != nil {
+		return fmt.Errorf("resource %q: written after all was said to be written", r.ID)
+	}
 	if err := s.add(l, ready); err != nil {
 		return &StorageError{Doing: "spilling the snapshot of " + s.origin, Err: err}
 	}
@@ -178,10 +182,14 @@ func writeLines(w io.Writer, lines []idLine) error {
 }
 
 // commit merges what was written into the vault. Equal duplicates are dropped;
-// of unequal ones the first in byte order stays and the type is reported.
+// of unequal ones the first in byte order stays and the type is reported. To
+// commit again gives the same.
 func (s *spill) commit(ctx context.Context) (merged, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.sealed != nil {
+		return *s.sealed, nil
+	}
 	if s.stream == nil {
 		s.stream = newLineStream(ctx, s.vault, s.like)
 		s.stream.duplicates = s.early.duplicates
@@ -196,6 +204,7 @@ func (s *spill) commit(ctx context.Context) (merged, error) {
 	if err != nil {
 		return merged{}, fmt.Errorf("storing the snapshot of %s: %w", s.origin, err)
 	}
+	s.sealed = &m
 	return m, nil
 }
 
