@@ -196,10 +196,20 @@ func (n *night) run(t *testing.T, rec audit.Record, day int) audit.Record {
 	return audit.Record{Run: made.Run, Catalog: rec.Catalog, Vault: rec.Vault}
 }
 
-// again is a night on which the same was read, and some of it is decided in another way, or nothing.
+// again is a night on which the same was read, or nearly, and some of it is
+// decided in another way, or nothing.
 func (n *night) again(t *testing.T, r *rand.Rand, rec audit.Record, day int) audit.Record {
 	t.Helper()
-	n.decided = maps.Clone(n.decided)
+	n.decided, n.origins, rec.Run.Snapshots = maps.Clone(n.decided), maps.Clone(n.origins), slices.Clone(rec.Run.Snapshots)
+	if len(rec.Run.Snapshots) > 0 && r.IntN(3) == 0 {
+		s := &rec.Run.Snapshots[r.IntN(len(rec.Run.Snapshots))]
+		if s.Gaps != nil {
+			s.Gaps = nil
+		} else {
+			s.Gaps = []audit.Gap{{Origin: s.Origin, Type: "T", Code: audit.Truncated, Operation: "List"}}
+		}
+		n.origins[s.Origin] = *s
+	}
 	for range r.IntN(3) {
 		if len(n.present) > 0 {
 			p := n.present[r.IntN(len(n.present))]
