@@ -144,8 +144,9 @@ type judged struct {
 	carried  *audit.Carried // nil where everything was evaluated
 }
 
-// takeOver gives the verdicts on a block that was there before. Only passes and
-// fails are taken over: a document with anything else is evaluated.
+// takeOver gives the verdicts on a block that was there before. Passes, fails and
+// exclusions are taken over: a document with a decision that could not be made is
+// evaluated.
 func (w *worker) takeOver(ctx context.Context, origin string, b audit.Block, read func() ([]byte, error)) (judged, error) {
 	stored, err := w.stored(ctx, origin, b)
 	if err != nil {
@@ -154,7 +155,7 @@ func (w *worker) takeOver(ctx context.Context, origin string, b audit.Block, rea
 	out := judged{carried: &audit.Carried{Origin: origin, Block: b, Types: slices.Clone(b.Types)}}
 	again := map[string]bool{}
 	for i := range stored {
-		if v := &stored[i]; slices.ContainsFunc(v.Decisions, func(d audit.Decision) bool { return d.Outcome != audit.Pass && d.Outcome != audit.Fail }) {
+		if v := &stored[i]; slices.ContainsFunc(v.Decisions, func(d audit.Decision) bool { return d.Outcome == audit.NotEvaluated }) {
 			again[v.Resource] = true
 			less(out.carried.Types, v.Type)
 		} else {
