@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 )
 
-// reader takes a line of a segment apart that compact and encoding/json wrote:
+// reader takes a line of a segment apart that appendStored wrote:
 // keys in the order of their fields, no white space. Whatever else it meets, it
 // fails, and encoding/json reads the line.
 type reader struct {

@@ -234,6 +234,23 @@ func TestRecord(t *testing.T) {
 	}
 }
 
+func TestProfile(t *testing.T) { // not parallel: a process has one profile
+	recording, dir := t.TempDir(), t.TempDir()
+	if err := recordNight([]string{recording, "estate", "800", "0"}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := run(t.Context(), []string{"profile", recording, dir}, t.Output()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"night-1.cpu", "night-1.allocs", "night-2.cpu", "night-2.allocs"} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestIndexedHostsAreFound(t *testing.T) {
 	t.Parallel()
 	if err := childIndex(context.Background(), "500"); err != nil {

@@ -10,6 +10,10 @@
 //
 //	go run ./testdata/bench record DIR estate|clusters|workloads RESOURCES NIGHT
 //
+// With profile it audits a recording and writes where time and memory go:
+//
+//	go run ./testdata/bench profile RECORDING DIR
+//
 // It prints one line for each number, name, value, goal and ok or missed, and
 // exits 1 if one is missed. docs/benchmarks.md says what each number means.
 package main
@@ -48,6 +52,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	}
 	if len(args) > 0 && args[0] == "record" {
 		return recordNight(args[1:])
+	}
+	if len(args) > 0 && args[0] == "profile" {
+		return profileAudit(ctx, args[1:], out)
 	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	only := flags.String("only", "", "regular expression of the numbers to measure")
