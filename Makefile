@@ -18,7 +18,7 @@ check: tools
 	if [ -n "$$unformatted" ]; then echo "not formatted by gofumpt: $$unformatted" >&2; exit 1; fi
 	go vet -tags e2e $(PACKAGES)
 	$(BIN)/golangci-lint run $(PACKAGES)
-	go test -race -timeout 20m $(PACKAGES)
+	go test -race -timeout 40m $(PACKAGES)
 
 # The same estate on real servers, and the tests that need them.
 e2e: tools servers

@@ -33,7 +33,7 @@ type Evaluated struct {
 }
 
 // CarriedBlock says of a block of a snapshot in which run its documents were
-// evaluated, those aside on which a decision is neither a pass nor a fail.
+// evaluated, those aside on which a decision could not be made.
 type CarriedBlock struct {
 	Origin    string `json:"origin"`
 	Block     string `json:"block"` // SHA-256 of its lines

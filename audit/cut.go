@@ -27,15 +27,21 @@ const (
 // ids of the lines: the same resources are cut at the same places when some of
 // them have changed, come or gone.
 type Cutter struct {
-	sc      *bufio.Scanner
+	sc      *bufio.Scanner // nil where lines are given
+	given   LineSource
 	line    []byte // cut off, but not yet given
+	newline string // that line lacks
 	id, typ string // of line
+	err     error  // of given
 	done    bool
 }
 
 // NewCutter cuts what r gives: documents, or the verdicts of a segment. Other
-// lines have no id and no type.
+// lines have no id and no type. Of a LineSource the lines are taken.
 func NewCutter(r io.Reader) *Cutter {
+	if given, ok := r.(LineSource); ok {
+		return &Cutter{given: given, newline: "\n"}
+	}
 	sc := bufio.NewScanner(r)
 	sc.Buffer(make([]byte, 256<<10), MaxLine+1)
 	sc.Split(wholeLines)
@@ -53,7 +59,7 @@ func (c *Cutter) Next(ctx context.Context, buf []byte) (Block, []byte, error) {
 	}
 	b, from, types := Block{FirstID: c.id}, len(buf), counts{}
 	for {
-		buf = append(buf, c.line...)
+		buf = append(append(buf, c.line...), c.newline...)
 		b.LastID = c.id
 		b.Lines++
 		types.add(c.typ)
@@ -63,7 +69,7 @@ func (c *Cutter) Next(ctx context.Context, buf []byte) (Block, []byte, error) {
 			}
 			break
 		}
-		if begins(c.id, len(buf)-from, len(c.line)) {
+		if begins(c.id, len(buf)-from, len(c.line)+len(c.newline)) {
 			break
 		}
 	}
@@ -72,6 +78,10 @@ func (c *Cutter) Next(ctx context.Context, buf []byte) (Block, []byte, error) {
 }
 
 func (c *Cutter) scan() bool {
+	if c.given != nil {
+		c.line, c.id, c.typ, c.err = c.given.NextLine()
+		return c.err == nil
+	}
 	if c.line = nil; c.done || !c.sc.Scan() {
 		c.done = true
 		return false
@@ -86,6 +96,9 @@ func (c *Cutter) scan() bool {
 }
 
 func (c *Cutter) end() error {
+	if c.given != nil {
+		return c.err
+	}
 	if err := c.sc.Err(); err != nil {
 		return err
 	}

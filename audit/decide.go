@@ -42,20 +42,6 @@ func appendIdentity(b []byte, c Control, resource, input, slice, at string) []by
 	return append(b, ']')
 }
 
-// appendString renders a string as Canonical does.
-func appendString(b []byte, s string) []byte {
-	at := len(b)
-	b = append(append(append(b, '"'), s...), '"')
-	if nextSpecial(b, at+1) == len(b)-1 {
-		return b
-	}
-	quoted, err := Canonical(s)
-	if err != nil {
-		panic(err) // strings always render
-	}
-	return append(b[:at], quoted...)
-}
-
 // Stamp renders a time as everything here does: RFC 3339, UTC, whole seconds.
 func Stamp(t time.Time) string { return t.UTC().Truncate(time.Second).Format(time.RFC3339) }
 

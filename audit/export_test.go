@@ -28,11 +28,50 @@ func ParseVerdict(line []byte) (fast *Verdict, slow Verdict, err error) {
 	return fast, slow, err
 }
 
-// StoreVerdict writes a line of a segment; ok is false where none is written.
+// AppendStored renders a line of a segment.
+func AppendStored(b []byte, v Verdict) ([]byte, bool, error) { return appendStored(b, v) }
+
+// storedVerdict is a line of a segment, for encoding/json to render.
+type storedVerdict struct {
+	Verdict
+	Decisions []storedDecision `json:"decisions"`
+}
+
+type storedDecision struct {
+	Decision
+	ID            string `json:"id,omitempty"`
+	ControlDigest string `json:"control_digest,omitempty"`
+}
+
+// StoreVerdict writes a line of a segment by encoding/json; ok is false where none is written.
 func StoreVerdict(enc *json.Encoder, v Verdict) (ok bool, err error) {
-	kept, ok := compact(v)
-	if ok {
-		err = enc.Encode(kept)
+	kept := storedVerdict{Verdict: v}
+	for _, d := range v.Decisions {
+		if d.Outcome != Pass || d.SliceDigest != "" {
+			kept.Decisions = append(kept.Decisions, storedDecision{Decision: d})
+		}
 	}
-	return ok, err
+	if len(kept.Decisions) == 0 {
+		return false, nil
+	}
+	return true, enc.Encode(kept)
+}
+
+// Feed gives lines as a snapshot's are given to the vault, and then fails with why, if that is not nil.
+func Feed(lines []Resource, why error) LineSource {
+	f := newFeed()
+	go func() {
+		for _, r := range lines {
+			line, err := r.Line()
+			if err == nil {
+				err = f.write(idLine{r.ID, r.Type, line})
+			}
+			if err != nil {
+				_ = f.end(err)
+				return
+			}
+		}
+		_ = f.end(why)
+	}()
+	return f
 }

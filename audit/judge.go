@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -39,8 +38,7 @@ func (a *Auditor) decide(ctx context.Context, run *Run, last Run, o Order) error
 	done := make(chan error, 1)
 	go func() {
 		out := bufio.NewWriterSize(pw, 64<<10)
-		t.out = json.NewEncoder(out)
-		t.out.SetEscapeHTML(false)
+		t.out = out
 		err := a.Decider.Decide(ctx, Judgement{AsOf: run.AsOf, Scope: o.Scope, Snapshots: run.Snapshots, Vault: a.Vault, Carry: carry}, t.add)
 		err = cmp.Or(err, out.Flush())
 		pw.CloseWithError(err)
@@ -82,7 +80,8 @@ type tally struct {
 	counts     map[countKey]*Count
 	rows       map[rowKey][]*Count
 	exceptions *Exceptions
-	out        *json.Encoder
+	out        *bufio.Writer
+	line       []byte // of the segment, the last that was written
 	tell       func(Event)
 	before     map[string]string // origin and block → in which run it was evaluated, if not in the last
 	carried    []CarriedBlock
@@ -108,10 +107,11 @@ func (t *tally) add(v Verdict) error {
 	if !v.Carried {
 		t.progress(1)
 	}
-	if kept, ok := compact(v); ok {
-		return t.out.Encode(kept)
+	var err error
+	if t.line, _, err = appendStored(t.line[:0], v); err == nil {
+		_, err = t.out.Write(t.line)
 	}
-	return nil
+	return err
 }
 
 // countAll counts the decisions of a resource that was evaluated.

@@ -3,10 +3,8 @@ package audit
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"container/heap"
 	"context"
-	"errors"
 	"io"
 	"os"
 	"slices"
@@ -27,18 +25,16 @@ type merged struct {
 type lineStream struct {
 	merged
 	last idLine // the last line that was written
-	out  *bufio.Writer
-	pipe *io.PipeWriter
+	out  *feed
 	done chan error
 }
 
 func newLineStream(ctx context.Context, v Vault, like string) *lineStream {
-	pr, pw := io.Pipe()
-	s := &lineStream{merged: merged{types: map[string]int64{}}, out: bufio.NewWriterSize(pw, 256<<10), pipe: pw, done: make(chan error, 1)}
+	s := &lineStream{merged: merged{types: map[string]int64{}}, out: newFeed(), done: make(chan error, 1)}
 	go func() {
 		var err error
-		s.digest, err = v.PutLines(ctx, pr, like)
-		pr.CloseWithError(cmp.Or(err, errors.New("vault stopped reading")))
+		s.digest, err = v.PutLines(ctx, s.out, like)
+		s.out.stop(err)
 		s.done <- err
 	}()
 	return s
@@ -57,26 +53,23 @@ func (s *lineStream) write(l idLine) error {
 	s.resources++
 	s.bytes += int64(len(l.line)) + 1
 	s.last = l
-	s.out.Write(l.line)
-	return s.out.WriteByte('\n')
+	return s.out.write(l)
 }
 
 // end waits until all is stored.
-func (s *lineStream) end() (merged, error) {
-	err := s.out.Flush()
-	s.pipe.CloseWithError(err)
+func (s *lineStream) end() (merged, error) { return s.finish(nil) }
+
+// abandon has nothing stored.
+func (s *lineStream) abandon(why error) { _, _ = s.finish(why) }
+
+func (s *lineStream) finish(why error) (merged, error) {
+	err := s.out.end(why)
 	if perr := <-s.done; perr != nil {
 		err = perr
 	}
 	slices.Sort(s.duplicates)
 	s.duplicates = slices.Compact(s.duplicates)
 	return s.merged, err
-}
-
-// abandon has nothing stored.
-func (s *lineStream) abandon(why error) {
-	s.pipe.CloseWithError(why)
-	_, _ = s.end() // fails with why
 }
 
 // merge writes what was spilled, what is in memory and what was stored early, in order.

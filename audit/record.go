@@ -131,19 +131,8 @@ func (j *joining) apply(source, typ string) []Control {
 // Stored reads only what the segment holds: verdicts with a decision that is
 // not a plain pass. It needs no snapshot; IDs are complete.
 func (r Record) Stored(ctx context.Context, yield func(Verdict) error) error {
-	if r.Run.Verdicts == "" {
-		return nil
-	}
-	rc, err := r.Vault.Open(ctx, r.Run.Verdicts)
-	if err != nil {
-		return err
-	}
 	fill := r.completing()
-	err = Lines(ctx, rc, func(line []byte) error {
-		v, err := parseVerdict(line)
-		if err != nil {
-			return fmt.Errorf("verdict segment: %w", err)
-		}
+	return r.stored(ctx, func(v Verdict) error {
 		for i := range v.Decisions {
 			if err := fill.complete(&v, &v.Decisions[i]); err != nil {
 				return err
@@ -151,5 +140,85 @@ func (r Record) Stored(ctx context.Context, yield func(Verdict) error) error {
 		}
 		return yield(v)
 	})
+}
+
+// StoredSince is Stored, but for the IDs of decisions, which take half of its
+// time, and for what an earlier segment says to the byte: of each block that
+// that one has too, same is told, in its place among what is read. Where same
+// is not satisfied, or there is no such segment, or a vault without blocks, all is read.
+func (r Record) StoredSince(ctx context.Context, earlier string, same func(Block) (ok bool, err error), yield func(Verdict) error) error {
+	fill := r.completing()
+	each := func(v Verdict) error {
+		for i := range v.Decisions {
+			if d := &v.Decisions[i]; d.ID == "" {
+				if _, err := fill.control(&v, d); err != nil {
+					return err
+				}
+			}
+		}
+		return yield(v)
+	}
+	blocks, known := r.blocksSince(ctx, earlier)
+	if len(known) == 0 {
+		return r.stored(ctx, each)
+	}
+	var buf []byte
+	for _, b := range blocks {
+		if known[b.Digest] {
+			if ok, err := same(b); ok || err != nil {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+		}
+		var err error
+		if buf, err = b.Read(ctx, buf[:0]); err != nil {
+			return err
+		}
+		if err := EachLine(buf, func(line []byte) error { return storedLine(line, each) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// blocksSince gives the blocks of the segment, and the digests of those of an earlier one.
+func (r Record) blocksSince(ctx context.Context, earlier string) (blocks []Block, known map[string]bool) {
+	v, ok := r.Vault.(BlockVault)
+	if !ok || earlier == "" || r.Run.Verdicts == "" {
+		return nil, nil
+	}
+	old, err := v.Blocks(ctx, earlier)
+	if err != nil {
+		return nil, nil // what cannot be compared is read
+	}
+	if blocks, err = v.Blocks(ctx, r.Run.Verdicts); err != nil {
+		return nil, nil // to be told by reading it
+	}
+	known = make(map[string]bool, len(old))
+	for _, b := range old {
+		known[b.Digest] = true
+	}
+	return blocks, known
+}
+
+func (r Record) stored(ctx context.Context, yield func(Verdict) error) error {
+	if r.Run.Verdicts == "" {
+		return nil
+	}
+	rc, err := r.Vault.Open(ctx, r.Run.Verdicts)
+	if err != nil {
+		return err
+	}
+	err = Lines(ctx, rc, func(line []byte) error { return storedLine(line, yield) })
 	return errors.Join(err, rc.Close())
+}
+
+func storedLine(line []byte, yield func(Verdict) error) error {
+	v, err := parseVerdict(line)
+	if err != nil {
+		return fmt.Errorf("verdict segment: %w", err)
+	}
+	return yield(v)
 }

@@ -9,32 +9,7 @@ import (
 	"io"
 )
 
-// storedVerdict is a line of a segment.
-type storedVerdict struct {
-	Verdict
-	Decisions []storedDecision `json:"decisions"`
-}
-
-// storedDecision leaves out what depends on the moment, so that the segment of
-// an estate that did not change is the same bytes in every run.
-type storedDecision struct {
-	Decision
-	ID            string `json:"id,omitempty"`
-	ControlDigest string `json:"control_digest,omitempty"`
-}
-
-// compact drops the decisions that Verdicts can derive. ok is false if nothing is left.
-func compact(v Verdict) (storedVerdict, bool) {
-	kept := storedVerdict{Verdict: v}
-	for _, d := range v.Decisions {
-		if d.Outcome != Pass || d.SliceDigest != "" {
-			kept.Decisions = append(kept.Decisions, storedDecision{Decision: d})
-		}
-	}
-	return kept, len(kept.Decisions) > 0
-}
-
-// completing fills in what compact dropped.
+// completing fills in what appendStored leaves out.
 type completing struct {
 	controls map[string]Control
 	at       string // Stamp of as_of
@@ -55,14 +30,23 @@ func (c *completing) complete(v *Verdict, d *Decision) error {
 	if d.ID != "" {
 		return nil
 	}
-	ctl, ok := c.controls[d.Control]
-	if !ok {
-		return fmt.Errorf("verdict segment: control %q of %q is not in the library of the run", d.Control, v.Resource)
+	ctl, err := c.control(v, d)
+	if err != nil {
+		return err
 	}
-	d.ControlDigest = ctl.Digest
 	c.buf = appendIdentity(c.buf[:0], ctl, v.Resource, v.InputDigest, d.SliceDigest, c.at)
 	d.ID = Digest(c.buf)
 	return nil
+}
+
+// control gives a decision its control's digest.
+func (c *completing) control(v *Verdict, d *Decision) (Control, error) {
+	ctl, ok := c.controls[d.Control]
+	if !ok {
+		return Control{}, fmt.Errorf("verdict segment: control %q of %q is not in the library of the run", d.Control, v.Resource)
+	}
+	d.ControlDigest = ctl.Digest
+	return ctl, nil
 }
 
 // segment reads a verdict segment one verdict ahead.

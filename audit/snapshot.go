@@ -117,6 +117,13 @@ type SnapshotWriter interface {
 	Write(Resource) error
 }
 
+// Sealer is what a SnapshotWriter may be besides. Seal says that all is written,
+// and gives the digest that the snapshot has: whoever knows what it must be
+// need not hash the lines again.
+type Sealer interface {
+	Seal() (digest string, err error)
+}
+
 // Snapshot is all that one collector saw of one origin at one moment.
 type Snapshot struct {
 	Origin     string      `json:"origin"`

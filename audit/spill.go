@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -39,6 +40,7 @@ type spill struct {
 	files  []string
 	stream *lineStream // nil before anything is passed on
 	early  merged      // what was passed on before order was broken
+	sealed *merged     // what was committed
 }
 
 type idLine struct {
@@ -64,10 +66,17 @@ func (s *spill) Write(r Resource) error {
 	if len(line) >= MaxLine {
 		return fmt.Errorf("resource %q: document of %d bytes, more than %d", r.ID, len(line), MaxLine)
 	}
+	l := idLine{r.ID, r.Type, line}
 	_, ready := r.Data.(rendered)
+	if !ready && !(utf8.ValidString(r.ID) && utf8.ValidString(r.Type)) {
+		l.id, l.typ = names(line) // rendering replaced what is no UTF-8
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.add(idLine{r.ID, r.Type, line}, ready); err != nil {
+	if s.sealed != nil {
+		return fmt.Errorf("resource %q: written after all was said to be written", r.ID)
+	}
+	if err := s.add(l, ready); err != nil {
 		return &StorageError{Doing: "spilling the snapshot of " + s.origin, Err: err}
 	}
 	return nil
@@ -173,10 +182,14 @@ func writeLines(w io.Writer, lines []idLine) error {
 }
 
 // commit merges what was written into the vault. Equal duplicates are dropped;
-// of unequal ones the first in byte order stays and the type is reported.
+// of unequal ones the first in byte order stays and the type is reported. To
+// commit again gives the same.
 func (s *spill) commit(ctx context.Context) (merged, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.sealed != nil {
+		return *s.sealed, nil
+	}
 	if s.stream == nil {
 		s.stream = newLineStream(ctx, s.vault, s.like)
 		s.stream.duplicates = s.early.duplicates
@@ -191,6 +204,7 @@ func (s *spill) commit(ctx context.Context) (merged, error) {
 	if err != nil {
 		return merged{}, fmt.Errorf("storing the snapshot of %s: %w", s.origin, err)
 	}
+	s.sealed = &m
 	return m, nil
 }
 

@@ -23,6 +23,7 @@ type carrying struct {
 	unchanged map[string]bool            // sources of which everything is as it was
 	asOf      string
 	carriable map[kind]bool
+	checked   bool // something is evaluated all the same
 }
 
 // evaluatedAnyway is the share of what could be taken over that is evaluated all
@@ -75,7 +76,7 @@ func sameSource(source string, a, b []audit.Snapshot) bool {
 }
 
 // plan tells of each block whether its outcomes can be taken over, and of those
-// which is evaluated all the same. At least one is.
+// which is evaluated all the same. In a run at least one is.
 func (c *carrying) plan(ctx context.Context, origin string, blocks []audit.Block) (carry, anyway []bool, err error) {
 	carry, anyway = make([]bool, len(blocks)), make([]bool, len(blocks))
 	least, at := uint64(math.MaxUint64), -1
@@ -87,15 +88,24 @@ func (c *carrying) plan(ctx context.Context, origin string, blocks []audit.Block
 			continue
 		}
 		lot := bits64(audit.Digest([]byte(b.Digest + c.asOf)))
-		anyway[i] = lot < math.MaxUint64/evaluatedAnyway
-		if lot < least {
+		if anyway[i] = lot < math.MaxUint64/evaluatedAnyway; anyway[i] {
+			c.checked = true
+		}
+		if lot < least && c.judged(origin, b) {
 			least, at = lot, i
 		}
 	}
-	if at >= 0 {
-		anyway[at] = true
+	if at >= 0 && !c.checked {
+		anyway[at], c.checked = true, true
 	}
 	return carry, anyway, nil
+}
+
+// judged tells whether a control applies to a document of a block that can be taken over.
+func (c *carrying) judged(origin string, b audit.Block) bool {
+	return slices.ContainsFunc(b.Types, func(t audit.TypeCount) bool {
+		return slices.ContainsFunc(c.lib.controls, func(ctl audit.Control) bool { return ctl.AppliesToType(audit.SourceOf(origin), t.Type) })
+	})
 }
 
 // can tells whether a block was there before and nothing else has changed that
@@ -134,8 +144,9 @@ type judged struct {
 	carried  *audit.Carried // nil where everything was evaluated
 }
 
-// takeOver gives the verdicts on a block that was there before. Only passes and
-// fails are taken over: a document with anything else is evaluated.
+// takeOver gives the verdicts on a block that was there before. Passes, fails and
+// exclusions are taken over: a document with a decision that could not be made is
+// evaluated.
 func (w *worker) takeOver(ctx context.Context, origin string, b audit.Block, read func() ([]byte, error)) (judged, error) {
 	stored, err := w.stored(ctx, origin, b)
 	if err != nil {
@@ -144,7 +155,7 @@ func (w *worker) takeOver(ctx context.Context, origin string, b audit.Block, rea
 	out := judged{carried: &audit.Carried{Origin: origin, Block: b, Types: slices.Clone(b.Types)}}
 	again := map[string]bool{}
 	for i := range stored {
-		if v := &stored[i]; slices.ContainsFunc(v.Decisions, func(d audit.Decision) bool { return d.Outcome != audit.Pass && d.Outcome != audit.Fail }) {
+		if v := &stored[i]; slices.ContainsFunc(v.Decisions, func(d audit.Decision) bool { return d.Outcome == audit.NotEvaluated }) {
 			again[v.Resource] = true
 			less(out.carried.Types, v.Type)
 		} else {

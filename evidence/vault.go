@@ -25,10 +25,11 @@ import (
 // goroutines, and read while another process writes. It implements audit.Vault
 // and audit.BlockVault.
 type Vault struct {
-	dir    string
-	clean  sync.Once
-	codecs sync.Pool                 // of *codec
-	wrap   func(io.Writer) io.Writer // tests: a disk that fails
+	dir     string
+	clean   sync.Once
+	codecs  sync.Pool                 // of *codec
+	buffers sync.Pool                 // of *[]byte
+	wrap    func(io.Writer) io.Writer // tests: a disk that fails
 }
 
 // window bounds what compressing and reading one object hold in memory.

@@ -25,9 +25,11 @@ const maxDelta = 1 << 20
 // dictionary is the number under which a frame names the version that it is based on.
 const dictionary = 1
 
-// codec compresses and decompresses blocks for one goroutine at a time.
+// codec compresses and decompresses blocks and directories for one goroutine at
+// a time. Each of its encoders takes its memory when it is first used, and
+// keeps it: that costs more than to compress what is small.
 type codec struct {
-	whole, delta         *zstd.Encoder
+	whole, delta, list   *zstd.Encoder
 	dec                  *zstd.Decoder
 	raw                  []byte    // of a place
 	versions             [2][]byte // on the way to a later one
@@ -51,11 +53,15 @@ func newCodec() (*codec, error) {
 	if err != nil {
 		return nil, err
 	}
+	list, err := zstd.NewWriter(nil, options(zstd.SpeedBetterCompression, 1<<20)...)
+	if err != nil {
+		return nil, err
+	}
 	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxStored))
 	if err != nil {
 		return nil, err
 	}
-	return &codec{whole: whole, delta: delta, dec: dec}, nil
+	return &codec{whole: whole, delta: delta, list: list, dec: dec}, nil
 }
 
 // pack appends content.
@@ -138,3 +144,11 @@ func (v *Vault) codec() (*codec, error) {
 }
 
 func (v *Vault) giveBack(c *codec) { v.codecs.Put(c) }
+
+// buffer lends an empty buffer for a block, which goes back by buffers.Put.
+func (v *Vault) buffer() []byte {
+	if b, ok := v.buffers.Get().(*[]byte); ok {
+		return (*b)[:0]
+	}
+	return nil
+}

@@ -10,7 +10,6 @@ import (
 	"math/bits"
 	"runtime"
 	"slices"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -32,7 +31,6 @@ type lineWriter struct {
 	byDigest map[string]int
 	byFirst  map[string]int
 	last     int // the block of like that the last one was matched with, -1 if none
-	buffers  sync.Pool
 	dir      directory
 	sum      hash.Hash
 }
@@ -104,12 +102,11 @@ func (w *lineWriter) write(ctx context.Context, r io.Reader) error {
 
 // cut sends the blocks on, each with the one that it probably is a later version of.
 func (w *lineWriter) cut(ctx context.Context, r io.Reader, to []chan *piece) error {
-	for c := audit.NewCutter(contextReader{ctx, r}); ; {
-		buf, _ := w.buffers.Get().(*[]byte)
-		if buf == nil {
-			buf = &[]byte{}
-		}
-		b, content, err := c.Next(ctx, (*buf)[:0])
+	if _, given := r.(audit.LineSource); !given {
+		r = contextReader{ctx, r}
+	}
+	for c := audit.NewCutter(r); ; {
+		b, content, err := c.Next(ctx, w.vault.buffer())
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -138,16 +135,13 @@ func (w *lineWriter) pack(ctx context.Context, c *codec, p *piece) error {
 		p.version, p.places = w.like.blocks[i].version, w.like.blocks[i].places
 		return nil
 	}
-	buf, _ := w.buffers.Get().(*[]byte)
-	if buf == nil {
-		buf = &[]byte{}
-	}
+	buf := w.vault.buffer()
 	var err error
-	if p.packed, err = w.delta(ctx, c, p, (*buf)[:0]); err != nil || len(p.packed) > 0 {
+	if p.packed, err = w.delta(ctx, c, p, buf); err != nil || len(p.packed) > 0 {
 		return err
 	}
 	p.version, p.places = 0, nil
-	p.packed = c.pack(p.content, (*buf)[:0])
+	p.packed = c.pack(p.content, buf)
 	return nil
 }
 
@@ -194,9 +188,9 @@ func (w *lineWriter) add(p *piece) error {
 		if err := w.put(p.packed); err != nil {
 			return err
 		}
-		w.buffers.Put(&p.packed)
+		w.vault.buffers.Put(&p.packed)
 	}
-	w.buffers.Put(&p.content)
+	w.vault.buffers.Put(&p.content)
 	w.dir.size += int64(p.Size)
 	w.dir.blocks = append(w.dir.blocks, p.stored)
 	return nil

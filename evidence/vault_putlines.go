@@ -11,8 +11,6 @@ import (
 	"os"
 	"path"
 
-	"github.com/klauspost/compress/zstd"
-
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
 
@@ -49,7 +47,7 @@ func (v *Vault) keep(root *os.Root, f *os.File, w *lineWriter) error {
 	old, err := v.open(d.digest, linesExt)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if err := finish(w.put, f, d); err != nil {
+		if err := v.finish(w.put, f, d); err != nil {
 			return err
 		}
 		err := link(root, name, d.digest, linesExt)
@@ -58,7 +56,7 @@ func (v *Vault) keep(root *os.Root, f *os.File, w *lineWriter) error {
 		}
 		return err
 	case err != nil: // a link, which is not followed but replaced
-		if err := finish(w.put, f, d); err != nil {
+		if err := v.finish(w.put, f, d); err != nil {
 			return err
 		}
 		return rename(root, name, d.digest, linesExt)
@@ -114,7 +112,7 @@ func (v *Vault) mend(root *os.Root, old, f *os.File, d *directory) error {
 			}
 		}
 		d.shifted(kept - head)
-		if err := finish(put, mended, d); err != nil {
+		if err := v.finish(put, mended, d); err != nil {
 			return err
 		}
 		return rename(root, path.Base(mended.Name()), d.digest, linesExt)
@@ -130,12 +128,13 @@ func current(root *os.Root, f *os.File, digest string) bool {
 }
 
 // finish writes the directory and the footer of an object, and waits until all of it is on the disk.
-func finish(put func([]byte) error, f *os.File, d *directory) error {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
+func (v *Vault) finish(put func([]byte) error, f *os.File, d *directory) error {
+	c, err := v.codec()
 	if err != nil {
 		return err
 	}
-	frame := enc.EncodeAll(d.encode(), nil)
+	frame := c.list.EncodeAll(d.encode(), nil)
+	v.giveBack(c)
 	if int64(len(frame)) > 1<<32-1 {
 		return fmt.Errorf("a directory of %d bytes", len(frame))
 	}

@@ -22,6 +22,7 @@ type auditFlags struct {
 	output string
 	quiet  bool
 	full   bool
+	within time.Duration
 }
 
 func (a *app) auditCmd() *cobra.Command {
@@ -44,13 +45,24 @@ origin could not be read at all.`,
 			if !cmd.Flags().Changed("output") {
 				f.output = ""
 			}
-			return a.audit(cmd.Context(), f)
+			ctx := cmd.Context()
+			if f.within > 0 {
+				var stop context.CancelFunc
+				ctx, stop = context.WithTimeoutCause(ctx, f.within, fmt.Errorf("the audit took longer than --timeout %s: nothing of it is recorded", f.within))
+				defer stop()
+			}
+			err := a.audit(ctx, f)
+			if cause := context.Cause(ctx); err != nil && cause != nil && cmd.Context().Err() == nil {
+				return cause
+			}
+			return err
 		},
 	}
 	f.register(cmd)
 	cmd.Flags().StringVar(&f.at, "at", "", "the moment to judge by (RFC 3339); one that the data is not of marks the run simulated")
 	cmd.Flags().StringVar(&f.failOn, "fail-on", "", "exit 2 on violations of this severity and worse that no exception covers")
 	cmd.Flags().BoolVar(&f.full, "full", false, "evaluate everything: take over no outcome of the last run, also where nothing that it rests on has changed")
+	cmd.Flags().DurationVar(&f.within, "timeout", 0, "end, without a record, a run that takes longer, such as 2h; no limit by default")
 	cmd.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "print one line")
 	outputFlag(cmd, &f.output)
 	complete(cmd, "fail-on", "critical", "high", "medium", "low")

@@ -173,7 +173,7 @@ func (in *installation) explain(ctx context.Context, d audit.Found, rec audit.Re
 
 // evaluatedIn names the earlier run that an outcome was taken over from, if it was.
 func evaluatedIn(ctx context.Context, d audit.Found, rec audit.Record) (run string, err error) {
-	if d.Outcome != audit.Pass && d.Outcome != audit.Fail {
+	if d.Outcome == audit.NotEvaluated {
 		return "", nil
 	}
 	err = rec.Run.CarriedBlocks(ctx, rec.Vault, func(b audit.CarriedBlock) error {

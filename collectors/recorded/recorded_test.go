@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -215,10 +217,76 @@ func TestDamage(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = c.Collect(t.Context(), audit.Request{Origin: "aws/111122223333/eu-west-1"}, &audittest.Writer{})
-			var se *audit.SourceError
-			if !errors.As(err, &se) || se.Code != audit.Failed || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), file) {
-				t.Errorf("Collect() = %v, want an error of the source that names %s and has %q", err, file, tt.want)
+			for _, w := range []audit.SnapshotWriter{&audittest.Writer{}, &sealing{}} {
+				_, err = c.Collect(t.Context(), audit.Request{Origin: "aws/111122223333/eu-west-1"}, w)
+				var se *audit.SourceError
+				if !errors.As(err, &se) || se.Code != audit.Failed || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), file) {
+					t.Errorf("Collect(%T) = %v, want an error of the source that names %s and has %q", w, err, file, tt.want)
+				}
+			}
+		})
+	}
+}
+
+// sealing gives the digest of what was written, as a snapshot has it.
+type sealing struct {
+	audittest.Writer
+	sealed bool
+}
+
+// Seal implements audit.Sealer.
+func (s *sealing) Seal() (string, error) {
+	s.sealed = true
+	lines := map[string][]byte{}
+	for i, r := range s.Resources {
+		lines[r.ID] = append(bytes.Clone(s.Lines[i]), '\n')
+	}
+	var all []byte
+	for _, id := range slices.Sorted(maps.Keys(lines)) {
+		all = append(all, lines[id]...)
+	}
+	return audit.Digest(all), nil
+}
+
+// TestRecordedOtherwise: what somebody else recorded, in another order or form,
+// is played back too, and checked by the bytes that were recorded.
+func TestRecordedOtherwise(t *testing.T) {
+	t.Parallel()
+	const file = "netbox-main.ndjson.zst"
+	dir := t.TempDir()
+	save(t, dir)
+	good := content(t, dir)
+	for name, tt := range map[string]struct {
+		change func(b []byte) []byte
+		seal   bool
+	}{
+		"as we do":         {func(b []byte) []byte { return b }, true},
+		"in other order":   {func(b []byte) []byte { i := bytes.IndexByte(b, '\n') + 1; return append(bytes.Clone(b[i:]), b[:i]...) }, false},
+		"with spaces":      {func(b []byte) []byte { return bytes.ReplaceAll(b, []byte(`,"gaps":`), []byte(`, "gaps":`)) }, false},
+		"with CR LF":       {func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n")) }, false},
+		"a document twice": {func(b []byte) []byte { return append(bytes.Clone(b[:bytes.IndexByte(b, '\n')+1]), b...) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := fstest.MapFS{}
+			for name, b := range good {
+				m[name] = &fstest.MapFile{Data: []byte(b), Mode: 0o600}
+			}
+			was := plain(t, m, file)
+			b := tt.change(was)
+			put(t, m, file, b)
+			said := func(b []byte) string {
+				return fmt.Sprintf("\"digest\": \"%s\",\n   \"resources\": %d,\n   \"bytes\": %d", audit.Digest(b), bytes.Count(b, []byte("\n")), len(b))
+			}
+			list := strings.Replace(string(m["snapshots.json"].Data), said(was), said(b), 1)
+			m["snapshots.json"].Data = []byte(list)
+			c, err := recorded.New(recorded.Config{FS: m})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := &sealing{}
+			if _, err := c.Collect(t.Context(), audit.Request{Origin: "netbox/main"}, w); err != nil || w.sealed != tt.seal {
+				t.Errorf("Collect() = %v, sealed: %v", err, w.sealed)
 			}
 		})
 	}

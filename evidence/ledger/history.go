@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
@@ -45,6 +46,10 @@ func moveHistory(ctx context.Context, tx *sql.Tx, rec audit.Record, seq int64) e
 	if rec.Run.Simulated || rec.Run.Trigger == audit.Gate {
 		return nil
 	}
+	earlier, err := saidBefore(ctx, tx, rec.Run, seq)
+	if err != nil || earlier == rec.Run.Verdicts && earlier != "" {
+		return err
+	}
 	h := &history{tx: tx, rec: rec, seq: seq, controls: map[string]audit.Control{}, snapshots: map[string]audit.Snapshot{}}
 	selected, err := rec.Catalog.Select(rec.Run.Scope)
 	if err != nil {
@@ -64,7 +69,8 @@ func moveHistory(ctx context.Context, tx *sql.Tx, rec audit.Record, seq int64) e
 	if err != nil {
 		return err
 	}
-	if err := rec.Stored(ctx, func(v audit.Verdict) error { return h.verdict(ctx, v) }); err != nil {
+	if err := rec.StoredSince(ctx, earlier, func(b audit.Block) (bool, error) { return h.same(ctx, b) },
+		func(v audit.Verdict) error { return h.verdict(ctx, v) }); err != nil {
 		return err
 	}
 	for {
@@ -79,6 +85,42 @@ func moveHistory(ctx context.Context, tx *sql.Tx, rec audit.Record, seq int64) e
 			return err
 		}
 	}
+}
+
+// saidBefore gives the verdicts of the run that moved the history last, if that
+// run was of all that this one is of: the same library, scope and snapshots. Then
+// what both say of a resource moves nothing: what fails is open, what is lost
+// is lost, and what has passed or gone is closed.
+func saidBefore(ctx context.Context, tx *sql.Tx, run audit.Run, seq int64) (verdicts string, err error) {
+	last, ok, err := oneRun(tx.QueryRowContext(ctx, `SELECT doc FROM runs WHERE seq < ? AND `+moving+` ORDER BY seq DESC LIMIT 1`, seq))
+	if err != nil || !ok {
+		return "", err
+	}
+	x, err := audit.DigestOf(said(last))
+	if err != nil {
+		return "", err
+	}
+	y, err := audit.DigestOf(said(run))
+	if err != nil || x != y {
+		return "", err
+	}
+	return last.Verdicts, nil
+}
+
+// said is all that the history is moved by, but for the verdicts.
+func said(run audit.Run) any {
+	type snapshot struct {
+		Origin, Digest string
+		Exhaustive     bool
+		Answers        []string
+		Types          []audit.TypeCount
+		Gaps           []audit.Gap
+	}
+	snapshots := make([]snapshot, len(run.Snapshots))
+	for i, s := range run.Snapshots {
+		snapshots[i] = snapshot{s.Origin, s.Digest, s.Exhaustive, s.Answers, s.Types, s.Gaps}
+	}
+	return []any{run.Revision, run.ConfigDigest, run.Library, run.Scope, snapshots}
 }
 
 func (h *history) prepare(ctx context.Context) (done func(), err error) {
@@ -126,14 +168,64 @@ func (h *history) verdict(ctx context.Context, v audit.Verdict) error {
 	return nil
 }
 
-func (h *history) decision(ctx context.Context, k key, v audit.Verdict, d audit.Decision) error {
-	row, ok, err := h.open.head(ctx)
-	for ; ok && err == nil && row.key.compare(k) < 0; row, ok, err = h.open.head(ctx) {
-		err = h.unnamed(ctx, row)
+// same passes over what a block of the segment, that the run before had too,
+// says of the resources from its first to its last.
+func (h *history) same(ctx context.Context, b audit.Block) (bool, error) {
+	first, ok := h.keyOf(b.FirstID)
+	end, eok := h.keyOf(b.LastID)
+	if !ok || !eok {
+		return false, nil
+	}
+	if h.last.compare(first) >= 0 {
+		return false, fmt.Errorf("verdict segment: %s after %s: out of order", first.resource, h.last.resource)
+	}
+	if err := h.until(ctx, first); err != nil {
+		return false, err
+	}
+	for {
+		row, ok, err := h.open.head(ctx)
 		if err != nil {
-			break
+			return false, err
+		}
+		if row.control = ""; !ok || row.key.compare(end) > 0 {
+			h.last = end
+			return true, nil
+		}
+		h.open.pop()
+	}
+}
+
+// keyOf is where a resource begins. It cannot be told where two origins could have it.
+func (h *history) keyOf(resource string) (k key, ok bool) {
+	for origin := range h.snapshots {
+		if strings.HasPrefix(resource, origin+"/") {
+			if ok {
+				return key{}, false
+			}
+			k, ok = key{origin: origin, resource: resource}, true
 		}
 	}
+	return k, ok
+}
+
+// until moves what is open before k, which the segment does not name.
+func (h *history) until(ctx context.Context, k key) error {
+	for {
+		row, ok, err := h.open.head(ctx)
+		if err != nil || !ok || row.key.compare(k) >= 0 {
+			return err
+		}
+		if err := h.unnamed(ctx, row); err != nil {
+			return err
+		}
+	}
+}
+
+func (h *history) decision(ctx context.Context, k key, v audit.Verdict, d audit.Decision) error {
+	if err := h.until(ctx, k); err != nil {
+		return err
+	}
+	row, ok, err := h.open.head(ctx)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,10 @@ package ledger_test
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -31,6 +34,8 @@ type night struct {
 	origins  map[string]audit.Snapshot
 	decided  map[[3]string]audit.Outcome
 	selected []string
+	present  [][2]string // origin and id of what is there
+	verdicts map[string]audit.Verdict
 }
 
 func (m *model) move(n night) {
@@ -131,13 +136,10 @@ func (n *night) decide(r *rand.Rand, origin, id string, day int) audit.Verdict {
 }
 
 // randomNight makes a run of three origins, and what the model is to see of it.
-func randomNight(t *testing.T, r *rand.Rand, day int) (audit.Record, night) {
+func randomNight(t *testing.T, r *rand.Rand, v audit.Vault, day int) (audit.Record, night) {
 	t.Helper()
-	n := night{origins: map[string]audit.Snapshot{}, decided: map[[3]string]audit.Outcome{}}
-	catalog := n.narrow(r)
-	var verdicts []audit.Verdict
-	var documents []*bytes.Buffer
-	var snapshots []audit.Snapshot
+	n := night{origins: map[string]audit.Snapshot{}, decided: map[[3]string]audit.Outcome{}, verdicts: map[string]audit.Verdict{}}
+	rec := audit.Record{Catalog: n.narrow(r), Vault: v}
 	for _, origin := range origins() {
 		if r.IntN(8) == 0 {
 			continue // no longer configured
@@ -146,7 +148,7 @@ func randomNight(t *testing.T, r *rand.Rand, day int) (audit.Record, night) {
 		if r.IntN(3) == 0 {
 			s.Gaps = []audit.Gap{{Origin: origin, Type: "T", Code: audit.Truncated, Operation: "List"}}
 		}
-		lines := &bytes.Buffer{}
+		var lines bytes.Buffer
 		for i := range 6 {
 			if r.IntN(5) == 0 {
 				continue // not there
@@ -157,24 +159,90 @@ func randomNight(t *testing.T, r *rand.Rand, day int) (audit.Record, night) {
 				t.Fatal(err)
 			}
 			lines.Write(append(line, '\n'))
-			if v := n.decide(r, origin, id, day); len(v.Decisions) > 0 {
-				verdicts = append(verdicts, v)
-			}
+			n.present = append(n.present, [2]string{origin, id})
+			n.verdicts[id] = n.decide(r, origin, id, day)
 		}
-		documents, snapshots = append(documents, lines), append(snapshots, s)
-	}
-	rec := audittest.Ran(t, fmt.Sprint("night ", day), verdicts...)
-	for i := range snapshots {
 		var err error
-		if snapshots[i].Digest, err = rec.Vault.Put(t.Context(), documents[i]); err != nil {
+		if s.Digest, err = v.Put(t.Context(), &lines); err != nil {
 			t.Fatal(err)
 		}
-		n.origins[snapshots[i].Origin] = snapshots[i]
+		rec.Run.Snapshots, n.origins[origin] = append(rec.Run.Snapshots, s), s
 	}
-	rec.Catalog, rec.Run.Snapshots, rec.Run.Scope = catalog, snapshots, n.scope
-	rec.Run.AsOf = rec.Run.AsOf.AddDate(0, 0, day)
-	n.at = audit.RunAt{Run: rec.Run.ID, AsOf: rec.Run.AsOf}
-	return rec, n
+	rec.Run.Scope = n.scope
+	return n.run(t, rec, day), n
+}
+
+// run gives a record the verdicts of a night.
+func (n *night) run(t *testing.T, rec audit.Record, day int) audit.Record {
+	t.Helper()
+	var stored []audit.Verdict
+	for _, p := range n.present {
+		if v := n.verdicts[p[1]]; len(v.Decisions) > 0 {
+			stored = append(stored, v)
+		}
+	}
+	made := audittest.Ran(t, fmt.Sprint("night ", day), stored...)
+	rc, err := made.Vault.Open(t.Context(), made.Run.Verdicts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rec.Vault.Put(t.Context(), rc); err != nil {
+		t.Fatal(err)
+	}
+	made.Run.Snapshots, made.Run.Scope = rec.Run.Snapshots, rec.Run.Scope
+	made.Run.Revision = fmt.Sprint(len(rec.Catalog.Controls), n.selected)
+	made.Run.AsOf = made.Run.AsOf.AddDate(0, 0, day)
+	n.at = audit.RunAt{Run: made.Run.ID, AsOf: made.Run.AsOf}
+	return audit.Record{Run: made.Run, Catalog: rec.Catalog, Vault: rec.Vault}
+}
+
+// again is a night on which the same was read, or nearly, and some of it is
+// decided in another way, or nothing.
+func (n *night) again(t *testing.T, r *rand.Rand, rec audit.Record, day int) audit.Record {
+	t.Helper()
+	n.decided, n.origins, rec.Run.Snapshots = maps.Clone(n.decided), maps.Clone(n.origins), slices.Clone(rec.Run.Snapshots)
+	if len(rec.Run.Snapshots) > 0 && r.IntN(3) == 0 {
+		s := &rec.Run.Snapshots[r.IntN(len(rec.Run.Snapshots))]
+		if s.Gaps != nil {
+			s.Gaps = nil
+		} else {
+			s.Gaps = []audit.Gap{{Origin: s.Origin, Type: "T", Code: audit.Truncated, Operation: "List"}}
+		}
+		n.origins[s.Origin] = *s
+	}
+	for range r.IntN(3) {
+		if len(n.present) > 0 {
+			p := n.present[r.IntN(len(n.present))]
+			n.verdicts[p[1]] = n.decide(r, p[0], p[1], day)
+		}
+	}
+	return n.run(t, rec, day)
+}
+
+// inBlocks gives its objects in blocks of a line or two.
+type inBlocks struct{ audittest.Vault }
+
+// Blocks implements audit.BlockVault.
+func (v *inBlocks) Blocks(ctx context.Context, digest string) (out []audit.Block, err error) {
+	var ids []string
+	var lines [][]byte
+	err = audit.Documents(ctx, &v.Vault, digest, func(line []byte) error {
+		var named struct{ Resource string }
+		lines = append(lines, append(bytes.Clone(line), '\n'))
+		err := json.Unmarshal(line, &named)
+		ids = append(ids, named.Resource)
+		return err
+	})
+	for i := 0; i < len(lines); {
+		end := min(i+1+len(lines[i])%2, len(lines))
+		content := bytes.Join(lines[i:end], nil)
+		out = append(out, audit.Block{
+			Digest: audit.Digest(content), FirstID: ids[i], LastID: ids[end-1],
+			Read: func(_ context.Context, buf []byte) ([]byte, error) { return append(buf, content...), nil },
+		})
+		i = end
+	}
+	return out, err
 }
 
 // TestModel holds histories of random nights to the model.
@@ -186,8 +254,15 @@ func TestModel(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
 			l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
 			m := &model{open: map[[3]string]*audit.Spell{}, saw: map[[3]string]audit.RunAt{}}
-			for day := range 30 {
-				rec, n := randomNight(t, r, day+1)
+			v := &inBlocks{}
+			var rec audit.Record
+			var n night
+			for day := range 60 {
+				if day > 0 && r.IntN(2) == 0 {
+					rec = n.again(t, r, rec, day+1)
+				} else {
+					rec, n = randomNight(t, r, v, day+1)
+				}
 				record(t, l, rec)
 				m.move(n)
 				if diff := cmp.Diff(spells(t, l, audit.AllSpells), m.all(), cmpopts.EquateEmpty()); diff != "" {

@@ -131,10 +131,11 @@ func (m *memory) Blocks(_ context.Context, digest string) ([]audit.Block, error)
 	return slices.Clone(m.blocks[digest]), nil
 }
 
-// add keeps a snapshot, in order of the origins.
+// add keeps a snapshot, in order of the origins. One that does not say what it
+// holds is given what it does.
 func (m *memory) add(s audit.Snapshot, content []byte) error {
 	s.Digest = audit.Digest(content)
-	at := 0
+	at, held := 0, []audit.TypeCount{}
 	for c := audit.NewCutter(bytes.NewReader(content)); ; {
 		b, part, err := c.Next(context.Background(), nil)
 		if errors.Is(err, io.EOF) {
@@ -148,6 +149,10 @@ func (m *memory) add(s audit.Snapshot, content []byte) error {
 		b.Digest = audit.Digest(part)
 		b.Read = func(_ context.Context, buf []byte) ([]byte, error) { return append(buf, content[from:to]...), nil }
 		m.blocks[s.Digest] = append(m.blocks[s.Digest], b)
+		held = append(held, b.Types...)
+	}
+	if s.Documents == nil {
+		s.Documents = held // a type may come more than once
 	}
 	m.objects[s.Digest] = content
 	m.snapshots = append(m.snapshots, s)
