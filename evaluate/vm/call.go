@@ -31,6 +31,10 @@ func (c *compiler) call(s *ir.CallStmt) statement {
 func callFunction(g *function, args []operand, target int) statement {
 	input, data, rest := args[0], args[1], args[2:]
 	return func(m *Machine, f []*Value) int {
+		if v, ok := m.remembered(g); ok { // mostly
+			f[target] = v
+			return defined(v)
+		}
 		v := m.invoke(g, input.get(f), data.get(f), rest, f)
 		if m.err != nil {
 			return leaveAll

@@ -15,6 +15,7 @@ const (
 	maxNodes = 8 << 20
 	// What one document needed beyond this is given back after it.
 	keepNodes = 1 << 20
+	keepTexts = 1 << 20
 )
 
 var (
@@ -27,10 +28,12 @@ var (
 // before what they hold, keys before their values. It accepts what encoding/json
 // accepts, but for numbers out of range, and gives the same values; of a key that
 // comes twice the last counts.
-// Strings without escapes and numbers alias raw.
+// Strings without escapes and numbers alias raw, others texts: none may be used
+// once the next document is read.
 type tape struct {
 	nodes []Value
 	raw   []byte
+	texts []byte // strings without their escapes
 	pos   int
 	wild  bool // there are numbers for which a float64 is too small
 }
@@ -40,6 +43,10 @@ func (d *tape) parse(raw []byte) (*Value, error) {
 	if cap(d.nodes) > keepNodes {
 		d.nodes = nil
 	}
+	if cap(d.texts) > keepTexts {
+		d.texts = nil
+	}
+	d.texts = d.texts[:0]
 	d.nodes, d.raw, d.pos, d.wild = d.nodes[:0], raw, 0, false
 	d.space()
 	if err := d.value(0); err != nil {
@@ -218,6 +225,13 @@ const (
 	highs = 0x8080808080808080
 )
 
+// unusual has the high bit set of the first of eight bytes that needs a look: a
+// quote, a backslash, a control or a non-ASCII byte.
+func unusual(x uint64) uint64 {
+	quote, slash := x^(ones*'"'), x^(ones*'\\')
+	return ((x-ones*0x20)&^x | (quote-ones)&^quote | (slash-ones)&^slash | x) & highs
+}
+
 // str reads a string whose opening quote is at pos, eight bytes at a time while
 // nothing in them needs a look: no quote, backslash, control or non-ASCII byte.
 func (d *tape) str() (string, error) {
@@ -227,9 +241,7 @@ func (d *tape) str() (string, error) {
 	ascii := true
 	for {
 		if i+8 <= len(raw) {
-			x := binary.LittleEndian.Uint64(raw[i:])
-			quote, slash := x^(ones*'"'), x^(ones*'\\')
-			m := ((x-ones*0x20)&^x | (quote-ones)&^quote | (slash-ones)&^slash | x) & highs
+			m := unusual(binary.LittleEndian.Uint64(raw[i:]))
 			if m == 0 {
 				i += 8
 				continue
