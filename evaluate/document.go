@@ -27,13 +27,16 @@ type document struct {
 	tokens []string             // pointers of redacted values
 	opa    ast.Value            // nil until somebody wants it
 	holed  map[string]ast.Value // by pointers: see punched
+
+	refused error             // the machine cannot hold it: root is nil, and nothing is decided
+	tags    map[string]string // where it was refused
 }
 
 // read parses a line on the worker's machine. What it keeps of the line is copied.
 func (w *worker) read(line []byte) (*document, error) {
 	root, err := w.machine.Parse(line)
 	if err != nil {
-		return nil, fmt.Errorf("resource document: %w", err)
+		return w.refuse(line, err)
 	}
 	w.document = document{line: line, root: root}
 	d := &w.document
@@ -56,9 +59,27 @@ func (w *worker) read(line []byte) (*document, error) {
 	return d, err
 }
 
+// refuse makes a document of a line that the machine cannot hold: one that is
+// nested too deep, has too many values, or numbers that nobody can reckon with.
+// Its resource is there, and its decisions are not evaluated.
+func (w *worker) refuse(line []byte, why error) (*document, error) {
+	h, err := audit.ParseHead(line)
+	if err != nil {
+		return nil, fmt.Errorf("resource document: %w", why)
+	}
+	w.document = document{
+		line: line, id: h.ID, name: h.Name, origin: h.Origin, kind: kind{h.Source, h.Type}, gaps: h.Gaps, tokens: h.Redacted, tags: h.Tags,
+		refused: fmt.Errorf("the document cannot be read: %w", why),
+	}
+	return &w.document, nil
+}
+
 // owner reads who answers for a resource from its tags. Of these only those that
 // can say so are copied.
 func (w *worker) owner(d *document) (string, error) {
+	if d.refused != nil {
+		return audit.Owner(d.tags), nil
+	}
 	clear(w.owners)
 	err := w.eachText(d.root, "tags", func(k, v string) {
 		if strings.EqualFold(k, "owner") || strings.EqualFold(k, "team") {

@@ -107,3 +107,23 @@ func TestHostileDocuments(t *testing.T) {
 		})
 	}
 }
+
+// TestRefusedDocument: a document that cannot be held is not evaluated, and what
+// it could declare to others is a gap. The rest of the run is as ever.
+func TestRefusedDocument(t *testing.T) {
+	t.Parallel()
+	for _, opa := range []bool{false, true} {
+		e, err := evaluate.New(evaluate.Config{Library: library(t, addresses(t)), OPA: opa})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := outcomes(t, e, judgement(t,
+			doc("aws/1/eu", "T", "good", `{"ip":"10.0.0.1"}`),
+			doc("aws/1/eu", "T", "refused", `{"ip":"10.0.0.1","n":1`+strings.Repeat("0", 50000)+`}`),
+			doc("aws/1/eu", "T", "unknown", `{"ip":"10.0.0.7"}`),
+			doc("netbox/hq", "ipam.ipaddress", "1", `{"address":"10.0.0.1","status":"active"}`),
+			doc("netbox/hq", "ipam.ipaddress", "2", `{"address":"10.0.0.7","n":1`+strings.Repeat("0", 50000)+`}`),
+		))
+		want(t, got, "good REC-001 pass", "refused REC-001 not_evaluated limit", "unknown REC-001 not_evaluated lookup netbox.address")
+	}
+}

@@ -59,6 +59,9 @@ type answer struct {
 // where that fails, or may not decide, OPA. The limits hold for both: what the
 // machine cannot do within them OPA is not asked, who has none.
 func (w *worker) answers(ctx context.Context, p *program, doc *document) ([]answer, error) {
+	if doc.refused != nil {
+		return w.refusals(p, doc), nil
+	}
 	if p.policy == nil {
 		return p.opa.ask(ctx, w.store, w.estate, doc)
 	}
@@ -96,6 +99,18 @@ func (w *worker) answers(ctx context.Context, p *program, doc *document) ([]answ
 		}
 	}
 	return out, nil
+}
+
+// refusals are the answers about a document that cannot be held.
+func (w *worker) refusals(p *program, doc *document) []answer {
+	out := w.room(len(p.parts))
+	for i := range out {
+		out[i].err, out[i].limit = doc.refused, true
+		if len(p.parts[i].estate) > 0 {
+			out[i].view = w.store.view(w.estate)
+		}
+	}
+	return out
 }
 
 // room is an answer for each of n controls, until the next document.
