@@ -4,8 +4,8 @@ import "github.com/open-policy-agent/opa/v1/ir"
 
 // A function's frame has room for all its locals, fifty and more, most of which
 // are written before they are read. Only the others have to be emptied when the
-// function is called: emptying all of them took a tenth of deciding, and more
-// while garbage was collected.
+// function is called: emptying all of them took a tenth of the machine's time, most
+// of it while garbage was collected.
 
 // unwritten lists the locals of a function that may be read before they are
 // written, or must be seen to be undefined.

@@ -11,9 +11,9 @@ import (
 // renderer writes decisions as JSON, as who records them has to: all of a
 // verdict that is not a plain pass. It is the one place that knows how.
 //
-// It writes byte by byte what encoding/json would, which a test holds it to:
-// encoding/json took longer than deciding by 40 controls, and nobody who records
-// a million resources a night would use it.
+// It writes byte by byte what encoding/json would, which a test holds it to, and
+// without reflection, as segments are written: encoding/json took a twentieth of
+// decide-200.
 type renderer struct {
 	buf     []byte // of the last verdict
 	written int64
