@@ -28,7 +28,7 @@ type document struct {
 	opa    ast.Value            // nil until somebody wants it
 	holed  map[string]ast.Value // by pointers: see punched
 
-	refused error             // the machine cannot hold it: root is nil, and nothing is decided
+	refused string            // why the machine cannot hold it: root is nil then, and nothing is decided
 	tags    map[string]string // where it was refused
 }
 
@@ -69,7 +69,7 @@ func (w *worker) refuse(line []byte, why error) (*document, error) {
 	}
 	w.document = document{
 		line: line, id: h.ID, name: h.Name, origin: h.Origin, kind: kind{h.Source, h.Type}, gaps: h.Gaps, tokens: h.Redacted, tags: h.Tags,
-		refused: fmt.Errorf("the document cannot be read: %w", why),
+		refused: "the document cannot be read: " + why.Error(),
 	}
 	return &w.document, nil
 }
@@ -77,7 +77,7 @@ func (w *worker) refuse(line []byte, why error) (*document, error) {
 // owner reads who answers for a resource from its tags. Of these only those that
 // can say so are copied.
 func (w *worker) owner(d *document) (string, error) {
-	if d.refused != nil {
+	if d.refused != "" {
 		return audit.Owner(d.tags), nil
 	}
 	clear(w.owners)

@@ -150,8 +150,8 @@ func (w *worker) entries(ctx context.Context, p *program, doc *document, out []l
 // declared appends what a document declares, by the machine and where that fails
 // by OPA. Of an entry that is malformed the kind is empty, and the value all of it.
 func (w *worker) declared(ctx context.Context, p *program, doc *document, out []lookup.Entry) ([]lookup.Entry, error) {
-	if doc.refused != nil {
-		return nil, doc.refused
+	if doc.refused != "" {
+		return nil, errors.New(doc.refused)
 	}
 	if !w.opa && p.policy != nil {
 		more, err := w.declaredByMachine(ctx, p, doc, out)

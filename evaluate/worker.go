@@ -59,7 +59,7 @@ type answer struct {
 // where that fails, or may not decide, OPA. The limits hold for both: what the
 // machine cannot do within them OPA is not asked, who has none.
 func (w *worker) answers(ctx context.Context, p *program, doc *document) ([]answer, error) {
-	if doc.refused != nil {
+	if doc.refused != "" {
 		return w.refusals(p, doc), nil
 	}
 	if p.policy == nil {
@@ -105,7 +105,7 @@ func (w *worker) answers(ctx context.Context, p *program, doc *document) ([]answ
 func (w *worker) refusals(p *program, doc *document) []answer {
 	out := w.room(len(p.parts))
 	for i := range out {
-		out[i].err, out[i].limit = doc.refused, true
+		out[i].err, out[i].limit = errors.New(doc.refused), true
 		if len(p.parts[i].estate) > 0 {
 			out[i].view = w.store.view(w.estate)
 		}

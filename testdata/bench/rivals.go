@@ -200,13 +200,14 @@ func child(ctx context.Context, what string, args []string, out io.Writer) error
 	if n := runtime.GOMAXPROCS(0); n != 1 {
 		return fmt.Errorf("child %s: measured with %d processors", what, n)
 	}
-	switch {
-	case what == "decide" && len(args) == 2:
-		return childDecide(ctx, args[0], args[1], out)
-	case what == "ready" && len(args) == 1:
+	if n, ok := map[string]int{"decide": 2, "ready": 1, "index": 1}[what]; !ok || len(args) != n {
+		return errors.New("no such child")
+	}
+	switch what {
+	case "ready":
 		return childReady(ctx, args[0])
-	case what == "index" && len(args) == 1:
+	case "index":
 		return childIndex(ctx, args[0])
 	}
-	return errors.New("no such child")
+	return childDecide(ctx, args[0], args[len(args)-1], out)
 }
