@@ -188,10 +188,18 @@ func newSampling(controls []audit.Control, snapshots []audit.Snapshot) sampling 
 
 var everything = sampling{math.MaxUint64}
 
+// ofOneDocument decisions are chosen together, rather than as many documents:
+// most of what the referee costs is to read a document once more.
+const ofOneDocument = 4
+
 // takes tells whether a decision is in the sample, by the first bits of the
 // digests of document and control.
 func (s sampling) takes(input, control uint64) bool {
-	return s == everything || (input^control)*0x9e3779b97f4a7c15 < s.below
+	const mix = 0x9e3779b97f4a7c15
+	if s.below > math.MaxUint64/ofOneDocument { // most are
+		return s == everything || (input^control)*mix < s.below
+	}
+	return input*mix < s.below*ofOneDocument && (input^control)*mix < math.MaxUint64/ofOneDocument
 }
 
 // bits64 are the first 64 bits of a hex digest.
