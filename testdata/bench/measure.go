@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -93,30 +94,65 @@ type process struct {
 	out   io.Writer
 }
 
-// run runs a process with one processor and says what it took.
+// run runs a process with one processor and says what it took. It is started by a
+// process between, which is small: Linux counts to the peak of a process what its
+// parent held when it was started.
 func (p process) run(ctx context.Context) (spent, error) {
-	cmd := exec.CommandContext(ctx, p.name, p.args...)
+	us, err := os.Executable()
+	if err != nil {
+		return spent{}, err
+	}
+	from, to, err := os.Pipe()
+	if err != nil {
+		return spent{}, err
+	}
+	defer func() { _ = from.Close() }()
+	cmd := exec.CommandContext(ctx, us, append([]string{"child", "spawn", p.name}, p.args...)...)
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = p.out, &limited{buf: &said, left: 16 << 10}
 	cmd.Env = append(append(os.Environ(), "GOMAXPROCS=1"), p.env...)
-	start := time.Now()
-	err := cmd.Run()
-	wall := time.Since(start)
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		for _, code := range p.codes {
-			if exit.ExitCode() == code {
-				err = nil
-			}
-		}
+	cmd.ExtraFiles = []*os.File{to}
+	err = errors.Join(cmd.Run(), to.Close())
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && slices.Contains(p.codes, exit.ExitCode()) {
+		err = nil
 	}
 	if err != nil {
 		return spent{}, fmt.Errorf("%s %s: %w: %s", p.name, strings.Join(p.args, " "), err, strings.TrimSpace(said.String()))
 	}
-	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	if !ok {
-		return spent{}, errors.New("this system does not tell what a process used")
+	var u usage
+	err = json.NewDecoder(from).Decode(&u)
+	return spent{u.CPU, u.Wall, u.Peak}, err
+}
+
+// usage is what a process took, as the one that started it says.
+type usage struct {
+	CPU, Wall time.Duration
+	Peak      int64 // bytes
+}
+
+// spawn starts a program, says on file 3 what it took, and ends as it ended.
+func spawn(args []string) error {
+	cmd := exec.Command(args[0], args[1:]...) //nolint:noctx // it ends with this process
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	start := time.Now()
+	err := cmd.Run()
+	wall := time.Since(start)
+	if cmd.ProcessState == nil {
+		return err
 	}
-	return spent{time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), wall, usage.Maxrss << 10}, nil
+	r, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	if !ok {
+		return errors.New("this system does not tell what a process used")
+	}
+	u := usage{time.Duration(r.Utime.Nano() + r.Stime.Nano()), wall, r.Maxrss << 10}
+	if err := json.NewEncoder(os.NewFile(3, "usage")).Encode(u); err != nil {
+		return err
+	}
+	if code := cmd.ProcessState.ExitCode(); code > 0 {
+		os.Exit(code)
+	}
+	return err
 }
 
 // limited keeps the beginning of what is written, and takes the rest.
