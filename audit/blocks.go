@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 )
 
@@ -35,6 +36,7 @@ type BlockVault interface {
 // its bytes. Of a vault that has none the object is read, and cut; then blocks
 // are best read about in order, and what is open is closed when the last one has been
 // read or ctx ends. Blocks vouch for themselves, only Open vouches for the whole.
+// The list is the caller's, to leave out of it what is not wanted.
 func Blocks(ctx context.Context, v Vault, digest string) ([]Block, error) {
 	if bv, ok := v.(BlockVault); ok {
 		list, err := bv.Blocks(ctx, digest)
@@ -54,7 +56,7 @@ func Blocks(ctx context.Context, v Vault, digest string) ([]Block, error) {
 	if len(s.blocks) > 0 {
 		context.AfterFunc(ctx, s.close)
 	}
-	return s.blocks, nil
+	return slices.Clone(s.blocks), nil
 }
 
 // EachLine calls yield for each line of a block's bytes, without its newline.

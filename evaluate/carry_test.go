@@ -208,6 +208,29 @@ func TestCarry(t *testing.T) {
 	both("machines are gone")
 }
 
+// TestScopeAmongBlocks: what is in scope is found in whichever block it is, also
+// where blocks are cut from a stream, as those of a pack are; and of every block
+// that nothing in scope can be in none is judged.
+func TestScopeAmongBlocks(t *testing.T) {
+	t.Parallel()
+	n := newNightly(t, nightlyLibrary(t))
+	n.estateOf(600)
+	run, _ := n.run(t, audit.Order{})
+	blocks, err := audit.Blocks(t.Context(), n.Vault, run.Snapshots[0].Digest)
+	if err != nil || len(blocks) < 4 {
+		t.Fatalf("%d blocks, %v, want several", len(blocks), err)
+	}
+	for _, i := range []int{0, 1, 299, 598, 599} {
+		want := n.aws.docs[i].ID
+		j := audit.Judgement{AsOf: run.AsOf, Scope: audit.Scope{Resources: []string{want}}, Snapshots: run.Snapshots, Vault: n.Vault}
+		var got []string
+		err := n.Decider.Decide(t.Context(), j, func(v audit.Verdict) error { got = append(got, v.Resource); return nil })
+		if err != nil || len(got) != 1 || got[0] != want {
+			t.Errorf("judged %v, %v, want %s alone", got, err, want)
+		}
+	}
+}
+
 // tampered changes what the last run stored.
 type tampered struct {
 	audit.Vault
