@@ -18,7 +18,8 @@ type Auditor struct {
 	Decider    Decider
 	Vault      Vault
 	Ledger     Ledger // nil: nothing is recorded, as in a gate
-	Sinks      []Sink
+	Outbox     Outbox // nil: the run is owed to nobody
+	Sinks      []Sink // shown to whoever asked for the run, once; nothing of it is kept
 	Exceptions []Exception
 	Entity     string
 	System     string
@@ -51,16 +52,20 @@ type Ledger interface {
 	// Begin notes that an audit has started and returns its attempt. One that
 	// never completes is marked interrupted when the next begins.
 	Begin(ctx context.Context, started time.Time) (attempt string, err error)
-	// Complete records a run, all of it or nothing, and ends the attempt. Where
-	// a run of the same ID is on record that one is returned and stays as it is.
+	// Complete records a run with what is owed to its sinks, all of it or nothing,
+	// and ends the attempt. Where a run of the same ID is on record that one is
+	// returned and stays as it is, and nothing more is owed.
 	Complete(ctx context.Context, attempt string, rec Record) (Run, error)
 	// LastComplete returns the latest complete, unscoped, not simulated run that is not a gate's.
 	LastComplete(ctx context.Context) (run Run, ok bool, err error)
 }
 
-// Sink is where a recorded run is delivered. Deliver may be called again for the same run.
-type Sink interface {
-	Name() string
+// Outbox delivers what the ledger owes to sinks.
+type Outbox interface {
+	// Sinks names those that every run is owed to.
+	Sinks() []string
+	// Deliver sees to it that a run on record is delivered, now or later. Its
+	// error says which sinks a run did not reach yet.
 	Deliver(ctx context.Context, rec Record) error
 }
 
@@ -84,6 +89,8 @@ type Order struct {
 	Overlay bool              // re-audit: collect Scope.Origins only, and look up the rest in the last complete run
 	Full    bool              // evaluate everything, take nothing over from the last complete run
 	Relink  map[string]string // re-audit: "control resource" → id of the decision that is judged again
+	Audit   string            // the scheduled audit that this is a run of
+	Repair  string            // the repair that this re-audit verifies
 }
 
 // Run audits once: collect, decide, record, deliver. The run is returned also
@@ -97,7 +104,7 @@ func (a *Auditor) Run(ctx context.Context, o Order) (Run, error) {
 	}
 	run := Run{
 		Entity: a.Entity, System: a.System, Revision: a.Decider.Catalog().Revision, Library: a.Library,
-		Engine: a.Engine, ConfigDigest: a.Config, Trigger: o.Trigger, Scope: o.Scope, Started: a.Now().UTC().Truncate(time.Second),
+		Engine: a.Engine, ConfigDigest: a.Config, Trigger: o.Trigger, Audit: o.Audit, Repair: o.Repair, Scope: o.Scope, Started: a.Now().UTC().Truncate(time.Second),
 		Exceptions: a.Excepted, Provenance: a.Provenance, Notices: []Notice{},
 	}
 	var attempt string
@@ -126,6 +133,10 @@ func (a *Auditor) record(ctx context.Context, attempt string, run Run) (Run, err
 	run.Ended = a.Now().UTC().Truncate(time.Second)
 	rec := Record{Run: run, Catalog: a.Decider.Catalog(), Vault: a.Vault}
 	if a.Ledger != nil {
+		rec.History, _ = a.Ledger.(History)
+		if a.Outbox != nil {
+			rec.Owed = a.Outbox.Sinks()
+		}
 		var err error
 		if rec.Run, err = a.Ledger.Complete(ctx, attempt, rec); err != nil {
 			return run, fmt.Errorf("ledger: recording run %s: %w", run.ID, err)
@@ -133,15 +144,18 @@ func (a *Auditor) record(ctx context.Context, attempt string, run Run) (Run, err
 	}
 	a.tell(Event{Stage: "recorded"})
 	var failed []error
+	if a.Outbox != nil && a.Ledger != nil {
+		failed = append(failed, a.Outbox.Deliver(ctx, rec))
+	}
 	for _, s := range a.Sinks {
-		err := s.Deliver(ctx, rec)
+		err := s.Deliver(ctx, rec, Delivery{Sink: s.Name(), Kind: OfRun, Subject: rec.Run.ID})
 		a.tell(Event{Stage: "delivered", Sink: s.Name(), Err: err})
 		if err != nil {
 			failed = append(failed, fmt.Errorf("sink %s: %w", s.Name(), err))
 		}
 	}
-	if len(failed) > 0 {
-		return rec.Run, &DeliveryError{Run: run.ID, Err: errors.Join(failed...)}
+	if err := errors.Join(failed...); err != nil {
+		return rec.Run, &DeliveryError{Run: run.ID, Err: err}
 	}
 	return rec.Run, nil
 }

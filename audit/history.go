@@ -27,6 +27,7 @@ type Spell struct {
 	Lost     *RunAt  `json:"unconfirmed,omitempty"` // the first run after Seen that could not tell what has become of it
 	Closed   *RunAt  `json:"closed,omitempty"`      // nil: it is open
 	How      Closing `json:"how,omitempty"`
+	Repair   string  `json:"repair,omitempty"` // the repair that the closing run verified
 }
 
 // RunAt is a run with the moment it judged by.

@@ -208,6 +208,8 @@ type Run struct {
 	Library      string            `json:"library"` // vault digest of the library's tar
 	ConfigDigest string            `json:"config_digest"`
 	Trigger      Trigger           `json:"trigger"`
+	Audit        string            `json:"audit,omitempty"`  // the scheduled audit's name
+	Repair       string            `json:"repair,omitempty"` // the repair that this re-audit verifies
 	Scope        Scope             `json:"scope"`
 	AsOf         time.Time         `json:"as_of"`
 	Simulated    bool              `json:"simulated"`

@@ -44,7 +44,7 @@ func (p *Pack) Name() string { return "pack" }
 
 // Deliver implements audit.Sink. The pack appears whole or not at all; where an
 // intact one of the same run stands already, it stays as it is.
-func (p *Pack) Deliver(ctx context.Context, rec audit.Record) error {
+func (p *Pack) Deliver(ctx context.Context, rec audit.Record, _ audit.Delivery) error {
 	if !isDigest(rec.Run.ID) {
 		return fmt.Errorf("pack: run id %q is not a hex SHA-256 digest", clip(rec.Run.ID))
 	}

@@ -153,7 +153,7 @@ func TestPackIsDeliveredOnce(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, ".partial-"+filepath.Base(name), "left"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Deliver(t.Context(), rec); err != nil {
+	if err := p.Deliver(t.Context(), rec, audit.Delivery{}); err != nil {
 		t.Fatal(err)
 	}
 	again, err := os.Stat(filepath.Join(name, "manifest.json"))
@@ -161,13 +161,13 @@ func TestPackIsDeliveredOnce(t *testing.T) {
 		t.Errorf("delivered again, the pack was written again (%v); told of %v", err, told)
 	}
 	write(t, filepath.Join(name, "README.txt"), []byte("x"))
-	if err := p.Deliver(t.Context(), rec); err == nil || !strings.Contains(err.Error(), "README.txt") || !strings.Contains(err.Error(), "move it away") {
+	if err := p.Deliver(t.Context(), rec, audit.Delivery{}); err == nil || !strings.Contains(err.Error(), "README.txt") || !strings.Contains(err.Error(), "move it away") {
 		t.Errorf("Deliver() over a damaged pack = %v, want what is damaged and what to do", err)
 	}
 	if err := os.RemoveAll(name); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Deliver(t.Context(), rec); err != nil {
+	if err := p.Deliver(t.Context(), rec, audit.Delivery{}); err != nil {
 		t.Fatal(err)
 	}
 	entries, err := os.ReadDir(dir)
@@ -212,7 +212,7 @@ func TestPackFailsWhole(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := p.Deliver(t.Context(), tt.rec); err == nil || !strings.Contains(err.Error(), tt.says) {
+			if err := p.Deliver(t.Context(), tt.rec, audit.Delivery{}); err == nil || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("Deliver() = %v, want an error with %q", err, tt.says)
 			}
 			if entries, err := os.ReadDir(cfg.Dir); err != nil || len(entries) != 0 {

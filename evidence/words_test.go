@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/evidence"
 )
 
@@ -103,7 +104,7 @@ func TestPackSaysWhenTheRunWas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Deliver(t.Context(), rec); err != nil {
+	if err := p.Deliver(t.Context(), rec, audit.Delivery{}); err != nil {
 		t.Fatal(err)
 	}
 	found, err := filepath.Glob(filepath.Join(packs, "*", "manifest.json"))

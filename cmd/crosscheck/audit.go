@@ -121,9 +121,14 @@ func (a *app) perform(ctx context.Context, in *installation, order audit.Order, 
 		return audit.Run{}, err
 	}
 	made := &packs{}
-	if auditor.Sinks, err = a.sinks(in, how, made, stop); err != nil {
+	if auditor.Sinks, err = a.shown(in, how, stop); err != nil {
 		return audit.Run{}, err
 	}
+	box, err := a.outbox(in, made, tell)
+	if err != nil {
+		return audit.Run{}, err
+	}
+	auditor.Outbox = byHand{box, in, a.now}
 	auditor.Progress = tell
 	auditor.Ledger = began{in.ledger, a}
 	run, err := auditor.Run(ctx, order)
@@ -131,7 +136,7 @@ func (a *app) perform(ctx context.Context, in *installation, order audit.Order, 
 	if err != nil {
 		return run, naming(in.library.Catalog, err)
 	}
-	if made.dir != "" && !how.quiet {
+	if made.dir != "" && made.run == run.ID && !how.quiet {
 		to := a.out
 		if c := in.cfg.Sinks.Console; c != nil && how.format(c.Format) == console.JSON {
 			to = a.err

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/configs"
@@ -30,6 +31,7 @@ type installation struct {
 	vault    *evidence.Vault
 	ledger   *ledger.Ledger
 	decides  func(*policies.Library) (*evaluate.Engine, error)
+	mu       sync.Mutex                  // of deciders: sinks work at the same time
 	deciders map[[2]string]audit.Decider // by the digests of library and configuration
 }
 
@@ -176,7 +178,11 @@ func (in *installation) record(ctx context.Context, run audit.Run) (audit.Record
 	if err != nil {
 		return audit.Record{}, err
 	}
-	return audit.Record{Run: run, Catalog: d.Catalog(), Vault: in.vault}, nil
+	rec := audit.Record{Run: run, Catalog: d.Catalog(), Vault: in.vault}
+	if in.ledger != nil {
+		rec.History = in.ledger
+	}
+	return rec, nil
 }
 
 // decider judges as a run on record was judged: by its library and its parameters.
@@ -189,6 +195,8 @@ func (in *installation) decider(ctx context.Context, run audit.Run) (audit.Decid
 	if key == [2]string{audit.Digest(current), audit.Digest(bearing)} {
 		return in.engine, nil
 	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
 	if d, ok := in.deciders[key]; ok {
 		return d, nil
 	}
@@ -258,24 +266,4 @@ func types(c audit.Catalog, source string) []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-// delivering notes in the ledger how each delivery went.
-type delivering struct {
-	audit.Sink
-	app    *app
-	ledger *ledger.Ledger
-}
-
-// Deliver implements audit.Sink.
-func (d delivering) Deliver(ctx context.Context, rec audit.Record) error {
-	err := d.Sink.Deliver(ctx, rec)
-	note := ledger.Delivery{Run: rec.Run.ID, Sink: d.Name(), Status: "delivered", At: d.app.now()}
-	if err != nil {
-		note.Status, note.Detail = "failed", err.Error()
-	}
-	if lerr := d.ledger.RecordDelivery(context.WithoutCancel(ctx), note); lerr != nil {
-		err = errors.Join(err, fmt.Errorf("noting the delivery in the ledger: %w", lerr))
-	}
-	return err
 }

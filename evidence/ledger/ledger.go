@@ -163,6 +163,9 @@ func (l *Ledger) Complete(ctx context.Context, attempt string, rec audit.Record)
 		if err := moveHistory(ctx, tx, rec, seq); err != nil {
 			return err
 		}
+		if err := owe(ctx, tx, audit.Delivery{Kind: audit.OfRun, Subject: run.ID, Queued: run.Ended}, "", rec.Owed); err != nil {
+			return err
+		}
 		return endAttempt(ctx, tx, attempt, run)
 	})
 	return run, err

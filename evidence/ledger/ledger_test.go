@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -144,29 +143,10 @@ func TestRuns(t *testing.T) {
 	}
 }
 
-func TestDeliveriesAndPacks(t *testing.T) {
+func TestPacks(t *testing.T) {
 	t.Parallel()
 	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
 	run := record(t, l, audittest.Ran(t, "run")).ID
-	want := []ledger.Delivery{
-		{Run: run, Sink: "files", Status: "failed", At: audittest.Moment, Detail: "no space"},
-		{Run: run, Sink: "files", Status: "delivered", At: audittest.Moment.Add(time.Minute)},
-	}
-	for _, d := range want {
-		if err := l.RecordDelivery(t.Context(), d); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := l.Deliveries(t.Context(), run)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(got, want); diff != "" {
-		t.Errorf("Deliveries() (-got +want):\n%s", diff)
-	}
-	if err := l.RecordDelivery(t.Context(), ledger.Delivery{Run: "no such run", Sink: "files", At: audittest.Moment}); err == nil {
-		t.Error("a delivery of a run that is not on record was kept")
-	}
 	if _, ok, err := l.Pack(t.Context(), run); ok || err != nil {
 		t.Errorf("a pack before there is one: %v, %v", ok, err)
 	}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
 )
 
 // LockedError says that another process audits with the same data directory.
@@ -19,6 +21,14 @@ type LockedError struct {
 func (e *LockedError) Error() string {
 	return fmt.Sprintf("another audit is under way: process %s holds %s; wait for it, or set another data_dir", e.PID, e.Path)
 }
+
+// claimed says that another process delivers to a sink.
+type claimed struct{ sink, pid string }
+
+func (c *claimed) Error() string { return fmt.Sprintf("process %s delivers to %s", c.pid, c.sink) }
+
+// Is implements errors.Is.
+func (c *claimed) Is(target error) bool { return target == audit.ErrElsewhere }
 
 // takeLock takes the lock that lets one process audit. It ends with the
 // process, however that ends. The file stays.

@@ -64,7 +64,75 @@ var migrations = []string{
 		path TEXT NOT NULL
 	) STRICT;`,
 	violations,
+	loop,
 }
+
+// loop replaces the log of tries by an outbox: one row for each run or
+// announcement that a sink is owed, and keeps repairs, nudges, and what was due.
+const loop = `ALTER TABLE deliveries RENAME TO tries;
+	CREATE TABLE deliveries (
+		seq     INTEGER PRIMARY KEY,
+		sink    TEXT NOT NULL,
+		kind    TEXT NOT NULL,
+		subject TEXT NOT NULL, -- a run's id, or an announcement's key
+		doc     TEXT,          -- the announcement
+		status  TEXT NOT NULL,
+		queued  TEXT NOT NULL,
+		tries   INTEGER NOT NULL,
+		last    TEXT,
+		next    TEXT NOT NULL,
+		detail  TEXT NOT NULL,
+		note    TEXT NOT NULL,
+		UNIQUE (sink, kind, subject)
+	) STRICT;
+	CREATE INDEX deliveries_by_subject ON deliveries (subject);
+	CREATE INDEX deliveries_waiting ON deliveries (sink, next) WHERE status = 'waiting';
+	CREATE TABLE rejections (
+		delivery INTEGER NOT NULL REFERENCES deliveries (seq),
+		id       TEXT NOT NULL,
+		reason   TEXT NOT NULL,
+		at       TEXT NOT NULL,
+		PRIMARY KEY (delivery, id)
+	) STRICT, WITHOUT ROWID;
+	INSERT INTO deliveries (sink, kind, subject, status, queued, tries, last, next, detail, note)
+		SELECT sink, 'run', run, CASE status WHEN 'delivered' THEN 'delivered' ELSE 'refused' END, at, n, at, at, detail, ''
+		FROM (SELECT *, count(*) OVER (PARTITION BY run, sink) AS n, row_number() OVER (PARTITION BY run, sink ORDER BY seq DESC) AS back FROM tries)
+		WHERE back = 1 ORDER BY seq;
+	DROP TABLE tries;
+	CREATE TABLE repairs (
+		seq      INTEGER PRIMARY KEY,
+		id       TEXT NOT NULL UNIQUE,
+		control  TEXT NOT NULL,
+		resource TEXT NOT NULL,
+		decision TEXT NOT NULL,
+		runbook  TEXT NOT NULL,
+		state    TEXT NOT NULL,
+		updated  TEXT NOT NULL,
+		doc      TEXT NOT NULL
+	) STRICT;
+	CREATE INDEX repairs_by_resource ON repairs (resource, control);
+	CREATE INDEX repairs_by_state ON repairs (state);
+	CREATE TABLE nudges (
+		owner   TEXT NOT NULL,
+		control TEXT NOT NULL,
+		at      TEXT NOT NULL,
+		times   INTEGER NOT NULL,
+		PRIMARY KEY (owner, control, at)
+	) STRICT, WITHOUT ROWID;
+	CREATE TABLE occurrences (
+		audit   TEXT NOT NULL,
+		due     TEXT NOT NULL,
+		status  TEXT NOT NULL, -- running, done, failed, missed, skipped
+		run     TEXT REFERENCES runs (id),
+		detail  TEXT NOT NULL,
+		PRIMARY KEY (audit, due)
+	) STRICT, WITHOUT ROWID;
+	CREATE TABLE switches (
+		name  TEXT PRIMARY KEY,
+		value TEXT NOT NULL,
+		by    TEXT NOT NULL,
+		at    TEXT NOT NULL
+	) STRICT, WITHOUT ROWID;`
 
 // violations replaces the decisions of every run, which their verdict segments
 // hold, by the spells in which they did not pass. Numbers of runs are runs.seq.

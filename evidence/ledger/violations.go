@@ -117,7 +117,7 @@ func (l *Ledger) spells(ctx context.Context, where []string, args []any) ([]spel
 		condition = " WHERE " + strings.Join(where, " AND ")
 	}
 	rows, err := l.db.QueryContext(ctx, `SELECT control, resource, name, type, origin, owner, outcome, excepted, opened, how,
-			o.id, o.as_of, f.id, f.as_of, s.id, s.as_of, l.id, l.as_of, c.id, c.as_of
+			o.id, o.as_of, f.id, f.as_of, s.id, s.as_of, l.id, l.as_of, c.id, c.as_of, coalesce(json_extract(c.doc, '$.repair'), '')
 		FROM (SELECT * FROM violations`+condition+` ORDER BY control, resource, opened LIMIT ?) AS v
 		JOIN runs AS o ON o.seq = v.opened
 		LEFT JOIN runs AS f ON f.seq = v.failed
@@ -135,6 +135,7 @@ func scanSpell(rows *sql.Rows) (s spell, err error) {
 	for i := range at {
 		into = append(into, &at[i].id, &at[i].asOf)
 	}
+	into = append(into, &s.Repair)
 	if err := rows.Scan(into...); err != nil {
 		return s, err
 	}

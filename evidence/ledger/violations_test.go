@@ -209,7 +209,7 @@ func TestMigrate(t *testing.T) {
 	if diff := cmp.Diff(spells(t, l, audit.AllSpells), []audit.Spell{a, b}); diff != "" {
 		t.Errorf("violations (-got +want):\n%s", diff)
 	}
-	if list, err := l.Deliveries(t.Context(), runs[0].ID); err != nil || len(list) != 1 {
+	if list, err := l.Deliveries(t.Context(), ledger.DeliveryQuery{Subject: runs[0].ID}); err != nil || len(list) != 1 || list[0].Status != audit.Delivered {
 		t.Errorf("Deliveries() = %v, %v", list, err)
 	}
 	// The decisions are where they always were too: in the segment.

@@ -72,7 +72,7 @@ func New(cfg Config) (*Sink, error) {
 func (s *Sink) Name() string { return "console" }
 
 // Deliver implements audit.Sink. Delivered again, a run is shown again.
-func (s *Sink) Deliver(ctx context.Context, rec audit.Record) error {
+func (s *Sink) Deliver(ctx context.Context, rec audit.Record, _ audit.Delivery) error {
 	w := bufio.NewWriter(s.out)
 	sum := summarise(rec)
 	var err error

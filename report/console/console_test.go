@@ -87,7 +87,7 @@ func deliver(t testing.TB, rec audit.Record, cfg console.Config) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Deliver(t.Context(), rec); err != nil {
+	if err := s.Deliver(t.Context(), rec, audit.Delivery{}); err != nil {
 		t.Fatal(err)
 	}
 	return buf.String()
@@ -254,7 +254,7 @@ func TestFailures(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Deliver(t.Context(), record(t)); !errors.Is(err, errClosed) {
+		if err := s.Deliver(t.Context(), record(t), audit.Delivery{}); !errors.Is(err, errClosed) {
 			t.Errorf("%s: Deliver() = %v, want %v", format, err, errClosed)
 		}
 	}
@@ -264,7 +264,7 @@ func TestFailures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Deliver(ctx, record(t)); !errors.Is(err, context.Canceled) {
+	if err := s.Deliver(ctx, record(t), audit.Delivery{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("Deliver() = %v, want %v", err, context.Canceled)
 	}
 }

@@ -41,7 +41,7 @@ var runID = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // Deliver implements audit.Sink. A run's directory appears only when all its
 // files are on the disk; delivered again, it is written again with the same bytes.
-func (s *Sink) Deliver(ctx context.Context, rec audit.Record) error {
+func (s *Sink) Deliver(ctx context.Context, rec audit.Record, _ audit.Delivery) error {
 	if !runID.MatchString(rec.Run.ID) {
 		return fmt.Errorf("run id %q is not a digest", rec.Run.ID)
 	}

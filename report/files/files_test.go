@@ -70,7 +70,7 @@ func TestDeliver(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "made", "here")
 	rec := record(t)
-	if err := sink(t, dir).Deliver(t.Context(), rec); err != nil {
+	if err := sink(t, dir).Deliver(t.Context(), rec, audit.Delivery{}); err != nil {
 		t.Fatal(err)
 	}
 	got := content(t, dir)
@@ -115,7 +115,7 @@ func TestDeliveredAgainTheBytesAreTheSame(t *testing.T) {
 	s, rec := sink(t, dir), record(t)
 	var last map[string]string
 	for i := range 3 {
-		if err := s.Deliver(t.Context(), rec); err != nil {
+		if err := s.Deliver(t.Context(), rec, audit.Delivery{}); err != nil {
 			t.Fatal(err)
 		}
 		got := content(t, dir)
@@ -141,7 +141,7 @@ func TestWhatAKilledDeliveryLeft(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Deliver(t.Context(), rec); err != nil {
+	if err := s.Deliver(t.Context(), rec, audit.Delivery{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := content(t, dir); len(got) != 2 {
@@ -177,7 +177,7 @@ func TestFailuresLeaveNothing(t *testing.T) {
 			dir := t.TempDir()
 			rec := good
 			tt.change(&rec)
-			err := sink(t, dir).Deliver(t.Context(), rec)
+			err := sink(t, dir).Deliver(t.Context(), rec, audit.Delivery{})
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("Deliver() = %v, want an error with %q", err, tt.want)
 			}
@@ -189,12 +189,12 @@ func TestFailuresLeaveNothing(t *testing.T) {
 	t.Run("an earlier delivery stays", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
-		if err := sink(t, dir).Deliver(t.Context(), good); err != nil {
+		if err := sink(t, dir).Deliver(t.Context(), good, audit.Delivery{}); err != nil {
 			t.Fatal(err)
 		}
 		bad := good
 		bad.Vault = broken{good.Vault}
-		if err := sink(t, dir).Deliver(t.Context(), bad); err == nil || len(content(t, dir)) != 2 {
+		if err := sink(t, dir).Deliver(t.Context(), bad, audit.Delivery{}); err == nil || len(content(t, dir)) != 2 {
 			t.Errorf("Deliver() = %v, %d files", err, len(content(t, dir)))
 		}
 	})
@@ -204,7 +204,7 @@ func TestFailuresLeaveNothing(t *testing.T) {
 		if err := os.WriteFile(file, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := sink(t, file).Deliver(t.Context(), good); err == nil || !strings.Contains(err.Error(), file) {
+		if err := sink(t, file).Deliver(t.Context(), good, audit.Delivery{}); err == nil || !strings.Contains(err.Error(), file) {
 			t.Errorf("Deliver() = %v, want an error that names %s", err, file)
 		}
 	})

@@ -137,6 +137,6 @@ type recording struct{ dir string }
 func (recording) Name() string { return "recording" }
 
 // Deliver implements audit.Sink.
-func (r recording) Deliver(ctx context.Context, rec audit.Record) error {
+func (r recording) Deliver(ctx context.Context, rec audit.Record, _ audit.Delivery) error {
 	return recorded.Save(ctx, r.dir, rec.Run.Snapshots, rec.Vault)
 }
