@@ -35,6 +35,7 @@ type Sinks struct {
 	Console *Console
 	Files   *Folder
 	Pack    *Folder
+	Streams []Stream
 }
 
 // Console prints a run on the terminal.
@@ -201,8 +202,9 @@ func (d *decoder) sinks(into *Sinks) read {
 				into.Console = &Console{}
 				d.object(n, field, map[string]read{"format": d.oneOf(&into.Console.Format, "table", "json")})
 			},
-			"files": folder(&into.Files),
-			"pack":  folder(&into.Pack),
+			"files":   folder(&into.Files),
+			"pack":    folder(&into.Pack),
+			"streams": d.streams(&into.Streams),
 		})
 	}
 }

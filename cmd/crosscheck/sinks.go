@@ -14,6 +14,7 @@ import (
 	"github.com/crosscheck-dev/crosscheck/report"
 	"github.com/crosscheck-dev/crosscheck/report/console"
 	"github.com/crosscheck-dev/crosscheck/report/files"
+	"github.com/crosscheck-dev/crosscheck/report/stream"
 )
 
 // packs remembers the pack that a run left.
@@ -50,7 +51,32 @@ func (a *app) sinks(in *installation, made *packs) ([]audit.Sink, error) {
 			out = append(out, s)
 		}
 	}
+	for i, cfg := range in.cfg.Sinks.Streams {
+		s, err := stream.New(streamed(cfg, a.now))
+		if err != nil {
+			return nil, fmt.Errorf("sinks.streams[%d]: %w", i, err)
+		}
+		out = append(out, s)
+	}
 	return out, nil
+}
+
+// streamed is a stream as it is configured.
+func streamed(cfg configs.Stream, now func() time.Time) stream.Config {
+	host := provenance().Host
+	out := stream.Config{Name: cfg.Name, Passes: cfg.Passes, Version: version(), Host: host, Now: now}
+	if cfg.File != "" {
+		out.File = &stream.File{Path: cfg.File}
+	}
+	if h := cfg.HTTP; h != nil {
+		out.HTTP = &stream.HTTP{URL: h.URL, Token: h.Token, CAFile: h.CAFile}
+	}
+	if k := cfg.Kafka; k != nil {
+		out.Kafka = &stream.Kafka{
+			Brokers: k.Brokers, Topic: k.Topic, TLS: k.TLS, CAFile: k.CAFile, Mechanism: k.Mechanism, User: k.User, Password: k.Password,
+		}
+	}
+	return out
 }
 
 // sink makes one, if it is configured.

@@ -7,8 +7,8 @@
 //
 // `run` tells the command through its environment: CROSSCHECK_ESTATE names a
 // configuration that audits the estate, CROSSCHECK_NETBOX and
-// CROSSCHECK_NETBOX_TOKEN the played-back NetBox. CROSSCHECK_MOTO and
-// CROSSCHECK_KUBECONFIG are servers beside it that tests may change as they
+// CROSSCHECK_NETBOX_TOKEN the played-back NetBox. CROSSCHECK_MOTO,
+// CROSSCHECK_KUBECONFIG and CROSSCHECK_KAFKA are servers beside it that tests may change as they
 // like. It needs testdata/servers/*/install.sh to have been run, and terraform.
 package main
 
@@ -90,6 +90,7 @@ func (e *estate) beside(ctx context.Context, name string, args []string) error {
 		"CROSSCHECK_ESTATE="+filepath.Join(e.dir, "crosscheck.yaml"),
 		"CROSSCHECK_NETBOX="+e.netbox(),
 		"CROSSCHECK_NETBOX_TOKEN="+token,
+		fmt.Sprintf("CROSSCHECK_KAFKA=127.0.0.1:%d", e.port+kafkaPorts),
 		"CROSSCHECK_MOTO="+e.url(scratchPorts),
 		"CROSSCHECK_KUBECONFIG="+filepath.Join(e.dir, "scratch-kubernetes", "kubeconfig"),
 	)
