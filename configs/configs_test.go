@@ -40,6 +40,7 @@ func TestExample(t *testing.T) {
 		},
 		Sinks: configs.Sinks{
 			Console: &configs.Console{Format: "table"}, Files: &configs.Folder{Dir: "crosscheck-data/runs"}, Pack: &configs.Folder{Dir: "crosscheck-data/packs"},
+			Streams: []configs.Stream{{Name: "siem", File: "decisions.ndjson"}},
 		},
 		Log: configs.Log{Level: "warn", Format: "text"},
 	}
