@@ -154,12 +154,12 @@ type sending struct {
 }
 
 // add takes the next event, unless the target holds it.
-func (s *sending) add(ctx context.Context, make func() (event, error)) error {
+func (s *sending) add(ctx context.Context, next func() (event, error)) error {
 	s.seen++
 	if s.seen <= s.done {
 		return nil
 	}
-	e, err := make()
+	e, err := next()
 	if err != nil {
 		return err
 	}
