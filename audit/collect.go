@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -32,6 +34,11 @@ func (a *Auditor) collect(ctx context.Context, run *Run, last Run, o Order) erro
 			}
 		}
 	}
+	dir, err := a.tempDir()
+	if err != nil {
+		return fmt.Errorf("making room for snapshots: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
 	out := make([]Snapshot, len(todo))
 	notices := make([][]Notice, len(todo))
 	g, gctx := errgroup.WithContext(ctx)
@@ -44,7 +51,7 @@ func (a *Auditor) collect(ctx context.Context, run *Run, last Run, o Order) erro
 			}
 		}
 		g.Go(func() (err error) {
-			out[i], notices[i], err = a.snapshot(gctx, r, like, o.Scope.Resources)
+			out[i], notices[i], err = a.snapshot(gctx, r, filepath.Join(dir, strconv.Itoa(i)), like, o.Scope.Resources)
 			return err
 		})
 	}
@@ -75,16 +82,12 @@ func (a *Auditor) collect(ctx context.Context, run *Run, last Run, o Order) erro
 }
 
 // snapshot reads one origin. Only what crosscheck itself cannot do is an error:
-// a full disk, a cancelled run. What the source refuses is a gap.
-func (a *Auditor) snapshot(ctx context.Context, r reading, like string, resources []string) (Snapshot, []Notice, error) {
-	dir, err := a.tempDir()
-	if err != nil {
-		return Snapshot{}, nil, fmt.Errorf("making room for the snapshot of %s: %w", r.origin, err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
+// a full disk, a cancelled run. What the source refuses is a gap. dir is its own,
+// where it does not fit into memory.
+func (a *Auditor) snapshot(ctx context.Context, r reading, dir, like string, resources []string) (Snapshot, []Notice, error) {
 	a.tell(Event{Stage: "collecting", Origin: r.origin})
 	w := &counting{next: newSpill(ctx, dir, r.origin, a.Vault, like), tell: func(n int64) { a.tell(Event{Stage: "collecting", Origin: r.origin, Done: n}) }}
-	defer w.next.abandon()
+	defer w.next.discard()
 	started := a.Now()
 	col, cerr := r.collector.Collect(ctx, Request{Origin: r.origin, Resources: resources}, w)
 	if err := cmp.Or(w.failed(), ctx.Err()); err != nil {
