@@ -35,6 +35,7 @@ type Sinks struct {
 	Console *Console
 	Files   *Folder
 	Pack    *Folder
+	Elastic *Elasticsearch
 }
 
 // Console prints a run on the terminal.
@@ -203,6 +204,8 @@ func (d *decoder) sinks(into *Sinks) read {
 			},
 			"files": folder(&into.Files),
 			"pack":  folder(&into.Pack),
+
+			"elasticsearch": d.elasticsearch(&into.Elastic),
 		})
 	}
 }

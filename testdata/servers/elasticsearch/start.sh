@@ -28,9 +28,13 @@ xpack.security.autoconfiguration.enabled: false
 EOF
 as=()
 if [[ $(id -u) == 0 ]]; then
-	# Elasticsearch refuses root. As nobody it keeps the one capability by which it reaches folders below /root.
-	chown -R nobody "$run"
-	as=(setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all,+dac_override --ambient-caps=-all,+dac_override --)
+	# Elasticsearch refuses root. In a user namespace it is nobody, and yet may read and write what is root's.
+	# Where there are none it really becomes nobody, and needs folders that anybody reaches.
+	as=(unshare --user --map-user=65534 --map-group=65534 --)
+	if ! "${as[@]}" true 2>/dev/null; then
+		chown -R nobody "$run"
+		as=(setpriv --reuid=65534 --regid=65534 --clear-groups --)
+	fi
 fi
 cd "$home"
 setsid env -i PATH="$PATH" HOME="$run" HOSTNAME=localhost ES_TMPDIR="$run/tmp" \
