@@ -49,3 +49,4 @@ tools:
 servers:
 	@testdata/servers/moto/install.sh
 	@testdata/servers/kubernetes/install.sh
+	@testdata/servers/elasticsearch/install.sh

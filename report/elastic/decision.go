@@ -13,8 +13,8 @@ import (
 // decision writes what a decision came to, with the spell that it opened, left
 // open or closed. A plain pass that closes nothing is written only if asked for.
 func (w *writer) decision(v audit.Verdict, d audit.Decision, s *audit.Spell) error {
-	closed := s != nil && s.Closed != nil
-	if d.Outcome == audit.Pass && !closed && !w.cfg.Passes {
+	closed, earlier := s != nil && s.Closed != nil, w.rec.Run.Relinked[d.ID]
+	if d.Outcome == audit.Pass && !closed && earlier == "" && !w.cfg.Passes {
 		if s != nil {
 			return w.alone(*s)
 		}
@@ -24,7 +24,7 @@ func (w *writer) decision(v audit.Verdict, d audit.Decision, s *audit.Spell) err
 	doc.Result = &result{Evaluation: evaluation(d.Outcome)}
 	o := &doc.Ours
 	o.Kind, o.Decision, o.Digest, o.Input, o.Slice, o.Outcome = kindDecision, d.ID, d.ControlDigest, v.InputDigest, d.SliceDigest, d.Outcome
-	o.Excepted = d.Excepted()
+	o.Excepted, o.Earlier = d.Excepted(), earlier
 	if err := w.found(doc, d); err != nil {
 		return err
 	}

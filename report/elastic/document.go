@@ -114,6 +114,7 @@ type ours struct {
 	Delivery    string        `json:"delivery"`
 	Kind        string        `json:"kind"`
 	Decision    string        `json:"decision,omitempty"`
+	Earlier     string        `json:"earlier_decision,omitempty"` // that a re-audit judged again
 	Control     string        `json:"control,omitempty"`
 	Digest      string        `json:"control_digest,omitempty"`
 	Input       string        `json:"input_digest,omitempty"`

@@ -107,8 +107,8 @@ func (w *writer) decisions(ctx context.Context) error {
 		return err
 	}
 	read := w.rec.Stored
-	if w.cfg.Passes {
-		read = w.rec.Verdicts
+	if w.cfg.Passes || len(w.rec.Run.Relinked) > 0 {
+		read = w.rec.Verdicts // a re-audit's passes are few, and the proof of a repair
 	}
 	if err := read(ctx, each); err != nil {
 		return err
