@@ -4,7 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -142,3 +148,38 @@ func sorted(list []string) []string {
 	slices.Sort(out)
 	return out
 }
+
+func notices(n int) (out []audit.Notice) {
+	for i := range n {
+		out = append(out, audit.Notice{Code: "unused_exception", Subject: fmt.Sprint("E-", i), Message: strings.Repeat("it covers nothing ", 5)})
+	}
+	return out
+}
+
+func discard() *slog.Logger { return audittest.Log() }
+
+func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
+
+// certificate writes a server's into a file.
+func certificate(t *testing.T, srv *httptest.Server) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	b := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+const accepted = `version: 1
+exceptions:
+  - id: E-1
+    control: STO-001
+    resource: aws/111122223333/eu-west-1/AWS::S3::Bucket/a
+    justification: It is replaced soon.
+    requested_by: Jo
+    approved_by: Sam
+    approved_on: 2026-11-01
+    expires: 2026-12-24
+    ticket: T-1
+`

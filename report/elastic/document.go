@@ -142,7 +142,7 @@ type ours struct {
 	Closed      *runAt        `json:"closed,omitempty"`
 	Run         *run          `json:"run,omitempty"`
 	Count       *counts       `json:"count,omitempty"`
-	Total       *counts       `json:"total,omitempty"`
+	Total       *totals       `json:"total,omitempty"`
 	Moved       *moved        `json:"moved,omitempty"`
 	Notice      []notice      `json:"notice,omitempty"`
 	Repair      *repair       `json:"repair,omitempty"`
@@ -218,6 +218,12 @@ type counts struct {
 	Excluded     int64 `json:"excluded"`
 	Excepted     int64 `json:"excepted"`
 	Gaps         int64 `json:"gaps"`
+}
+
+// totals are those of a run.
+type totals struct {
+	counts
+	Percent *float64 `json:"pass_percent,omitempty"` // of what was not excluded; none of nothing
 }
 
 // moved is what a run opened and closed, and what is open after it.

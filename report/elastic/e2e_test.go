@@ -42,8 +42,13 @@ func server(t testing.TB) string {
 
 var names atomic.Int64
 
-// namespace is one that no other test writes to.
-func namespace() string { return fmt.Sprintf("t%d_%d", time.Now().UnixNano(), names.Add(1)) }
+// namespace is one that no other test writes to. What is written there is deleted in the end.
+func namespace(t testing.TB) string {
+	t.Helper()
+	ns := fmt.Sprintf("t%d_%d", time.Now().UnixNano(), names.Add(1))
+	t.Cleanup(func() { try(t, server(t), "DELETE", "/_data_stream/"+stream(ns), nil) })
+	return ns
+}
 
 // call asks a server and fails the test where it does not succeed.
 func call(t testing.TB, base, method, path string, body any) map[string]any {
@@ -205,7 +210,7 @@ func stream(ns string) string { return "logs-crosscheck.findings-" + ns }
 // again delivering it changes nothing.
 func TestDeliver(t *testing.T) {
 	t.Parallel()
-	base, ns, d := server(t), namespace(), newDesk(t)
+	base, ns, d := server(t), namespace(t), newDesk(t)
 	rec := d.record(t, wide(t, "deliver", 500))
 	for range 3 {
 		if err := d.deliver(t, elastic.Config{URLs: []string{base}, Namespace: ns}, rec); err != nil {
@@ -299,7 +304,7 @@ func TestRolloverInTheMiddle(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			base, ns, d := server(t), namespace(), newDesk(t)
+			base, ns, d := server(t), namespace(t), newDesk(t)
 			rec := d.record(t, wide(t, name, documents))
 			p := newBetween(t, base)
 			roll := func() { call(t, base, "POST", "/"+stream(ns)+"/_rollover", nil) }
@@ -333,7 +338,7 @@ func TestIndexLost(t *testing.T) {
 	const documents, total = 300, 302
 	begin := func(t *testing.T) (base, ns string, d *desk, rec audit.Record, p *between, first string) {
 		t.Helper()
-		base, ns, d = server(t), namespace(), newDesk(t)
+		base, ns, d = server(t), namespace(t), newDesk(t)
 		rec = d.record(t, wide(t, t.Name(), documents))
 		p = newBetween(t, base)
 		p.after = func(n int) string {
@@ -419,7 +424,7 @@ func TestIndexLost(t *testing.T) {
 // TestRejected: what the mapping refuses is kept with the reason, and the rest is delivered.
 func TestRejected(t *testing.T) {
 	t.Parallel()
-	base, ns, d := server(t), namespace(), newDesk(t)
+	base, ns, d := server(t), namespace(t), newDesk(t)
 	cfg := elastic.Config{URLs: []string{base}, Namespace: ns}
 	if _, err := sink(t, cfg).SetUp(t.Context(), false); err != nil {
 		t.Fatal(err)
@@ -430,7 +435,7 @@ func TestRejected(t *testing.T) {
 		"template": object{"mappings": object{"properties": object{"crosscheck": object{"properties": object{"owner": object{"type": "long"}}}}}},
 	})
 	t.Cleanup(func() {
-		call(t, base, "DELETE", "/_data_stream/"+stream(ns), nil)
+		try(t, base, "DELETE", "/_data_stream/"+stream(ns), nil)
 		call(t, base, "DELETE", "/_index_template/odd-"+ns, nil)
 	})
 	rec := d.night(t, 0, audittest.Night{Listed: "ab", Owner: "payments", Not: map[string]audit.Outcome{"STO a": audit.Fail, "NET b": audit.NotEvaluated}})

@@ -19,19 +19,6 @@ import (
 	"github.com/crosscheck-dev/crosscheck/report/elastic"
 )
 
-const accepted = `version: 1
-exceptions:
-  - id: E-1
-    control: STO-001
-    resource: aws/111122223333/eu-west-1/AWS::S3::Bucket/a
-    justification: It is replaced soon.
-    requested_by: Jo
-    approved_by: Sam
-    approved_on: 2026-11-01
-    expires: 2026-12-24
-    ticket: T-1
-`
-
 // story is a bucket's: unjudged, failing, accepted, repaired; and another's, that went away.
 func story(t *testing.T, d *desk, cfg elastic.Config) []audit.Record {
 	t.Helper()
@@ -67,7 +54,7 @@ func story(t *testing.T, d *desk, cfg elastic.Config) []audit.Record {
 // TestHistory: when did this first fail, when was it fixed, by which repair, under which exception?
 func TestHistory(t *testing.T) {
 	t.Parallel()
-	base, ns, d := server(t), namespace(), newDesk(t)
+	base, ns, d := server(t), namespace(t), newDesk(t)
 	cfg := elastic.Config{URLs: []string{base}, Namespace: ns}
 	runs := story(t, d, cfg)
 	about := func(bucket string, more ...object) object {
@@ -123,7 +110,7 @@ func TestHistory(t *testing.T) {
 // TestRepairs: what is announced of a repair is searched by its id, beside what it closed.
 func TestRepairs(t *testing.T) {
 	t.Parallel()
-	base, ns, d := server(t), namespace(), newDesk(t)
+	base, ns, d := server(t), namespace(t), newDesk(t)
 	s := sink(t, elastic.Config{URLs: []string{base}, Namespace: ns})
 	for i, state := range []audit.RepairState{audit.RepairRequested, audit.RepairVerified} {
 		r := audit.Repair{
@@ -155,9 +142,8 @@ func TestRepairs(t *testing.T) {
 // a run that is missed does not empty it. The transform's configuration is
 // parsed by a real parser; what it would do is reckoned by Shim.java, its
 // retention is not.
-func TestCurrentState(t *testing.T) {
-	t.Parallel()
-	base, ns, d := server(t), namespace(), newDesk(t)
+func TestCurrentState(t *testing.T) { //nolint:paralleltest // the shim reckons over all there is
+	base, ns, d := server(t), namespace(t), newDesk(t)
 	cfg := elastic.Config{URLs: []string{base}, Namespace: ns}
 	view := func() map[string]string {
 		t.Helper()
@@ -199,7 +185,7 @@ func TestCurrentState(t *testing.T) {
 func TestServerKilled(t *testing.T) {
 	t.Parallel()
 	base, stop, start := ownServer(t)
-	ns, d := namespace(), newDesk(t)
+	ns, d := namespace(t), newDesk(t)
 	rec := d.record(t, wide(t, "killed", 2000))
 	p := newBetween(t, base)
 	p.before = func(n int) string {
@@ -270,7 +256,7 @@ func freePorts(t *testing.T) int {
 // TestSetUpByHand: what an administrator changed is kept and said, until forced.
 // The policy is kept by Shim.java, which parses it by Elasticsearch's own parser.
 func TestSetUpByHand(t *testing.T) { //nolint:paralleltest // it changes what the others are set up by
-	base, ns := server(t), namespace()
+	base, ns := server(t), namespace(t)
 	s := sink(t, elastic.Config{URLs: []string{base}, Namespace: ns})
 	state := func(force bool) (out elastic.State) {
 		t.Helper()
@@ -316,7 +302,7 @@ func TestSetUpByHand(t *testing.T) { //nolint:paralleltest // it changes what th
 // TestManual: where an administrator sets up, the sink only looks, and what
 // `crosscheck elastic setup --print` prints is all that is needed.
 func TestManual(t *testing.T) { //nolint:paralleltest // it changes what the others are set up by
-	base, ns, d := server(t), namespace(), newDesk(t)
+	base, ns, d := server(t), namespace(t), newDesk(t)
 	cfg := elastic.Config{URLs: []string{base}, Namespace: ns, Manual: true}
 	rec := d.record(t, wide(t, "manual", 10))
 	if err := d.deliver(t, cfg, rec); err == nil || !strings.Contains(err.Error(), "crosscheck elastic setup --print") {

@@ -3,6 +3,7 @@ package elastic
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
@@ -49,9 +50,13 @@ func (w *writer) run() error {
 	}
 	of := *doc.Ours.Run
 	of.runMore = more
-	total := &counts{}
+	total := &totals{}
 	for _, c := range r.Counts {
 		total.add(c)
+	}
+	if judged := total.Listed - total.Excluded; judged > 0 {
+		percent := math.Floor(1000*float64(total.Pass)/float64(judged)) / 10 // 100 only where all pass
+		total.Percent = &percent
 	}
 	o := &doc.Ours
 	o.Kind, o.Run, o.Total, o.Moved = kindRun, &of, total, &w.moved
