@@ -36,6 +36,7 @@ type Sinks struct {
 	Files   *Folder
 	Pack    *Folder
 	Streams []Stream
+	Elastic *Elasticsearch
 }
 
 // Console prints a run on the terminal.
@@ -202,9 +203,10 @@ func (d *decoder) sinks(into *Sinks) read {
 				into.Console = &Console{}
 				d.object(n, field, map[string]read{"format": d.oneOf(&into.Console.Format, "table", "json")})
 			},
-			"files":   folder(&into.Files),
-			"pack":    folder(&into.Pack),
-			"streams": d.streams(&into.Streams),
+			"files":         folder(&into.Files),
+			"pack":          folder(&into.Pack),
+			"streams":       d.streams(&into.Streams),
+			"elasticsearch": d.elasticsearch(&into.Elastic),
 		})
 	}
 }

@@ -42,6 +42,7 @@ func (a *app) sinks(in *installation, made *packs) ([]audit.Sink, error) {
 	for _, register := range []func() (audit.Sink, error){
 		sink("files", in.cfg.Sinks.Files, func(cfg configs.Folder) (audit.Sink, error) { return files.New(files.Config{Dir: cfg.Dir}) }),
 		sink("pack", in.cfg.Sinks.Pack, func(cfg configs.Folder) (audit.Sink, error) { return a.packing(in, cfg.Dir, made) }),
+		sink("elasticsearch", in.cfg.Sinks.Elastic, func(cfg configs.Elasticsearch) (audit.Sink, error) { return a.elastic(cfg, in.log) }),
 	} {
 		s, err := register()
 		if err != nil {
