@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
@@ -111,6 +112,9 @@ func (m *Metrics) Handler() http.Handler {
 		ErrorLog: logging{m.cfg.Log}, ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4, Timeout: 20 * time.Second,
 	})
 }
+
+// Gather gives what a scrape would be answered.
+func (m *Metrics) Gather() ([]*dto.MetricFamily, error) { return m.registry.Gather() }
 
 // logging has the library's errors where all others are.
 type logging struct{ log *slog.Logger }
