@@ -20,9 +20,16 @@ type AuditRequest struct {
 	Audit string      // the scheduled audit to run now; empty: Scope says what
 	Scope audit.Scope // controls, frameworks and severity
 	Full  bool        // evaluate everything
-	Of    []string    // re-audit: decisions, resources and controls
 	By    string      // who asks, as authenticated
+
+	// Of a re-audit:
+	Of           []string // decisions, resources and controls
+	Owners       []string // what they answer for
+	Requirements []string // framework/requirement: their controls
 }
+
+// Reaudit tells whether only a part is to be judged again.
+func (r AuditRequest) Reaudit() bool { return len(r.Of)+len(r.Owners)+len(r.Requirements) > 0 }
 
 // Underway is an audit that runs now.
 type Underway struct {
@@ -177,7 +184,7 @@ func (j *Jobs) change(do func()) {
 
 // start begins a job, or gives the one that was begun under the same key.
 func (j *Jobs) start(ctx context.Context, what, key string, r AuditRequest) (Job, error) {
-	digest, err := audit.DigestOf([]any{r.Audit, r.Scope, r.Full, r.Of})
+	digest, err := audit.DigestOf([]any{r.Audit, r.Scope, r.Full, r.Of, r.Owners, r.Requirements})
 	if err != nil {
 		return Job{}, err
 	}

@@ -17,7 +17,11 @@ func (s *server) listPacks(w http.ResponseWriter, r *request) error {
 	if err := q.err(); err != nil {
 		return err
 	}
-	list, err := s.Packs.List(r.Context(), limit)
+	var list []Pack
+	err := s.heavily(r.Context(), func(ctx context.Context) (err error) {
+		list, err = s.Packs.List(ctx, limit)
+		return err
+	})
 	if err != nil {
 		return err
 	}

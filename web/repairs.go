@@ -24,10 +24,10 @@ func (s *server) repairing() error {
 }
 
 func (s *server) listRepairs(w http.ResponseWriter, r *request) error {
-	q := parseQuery(r.URL.RawQuery, "state", "control", "resource", "runbook", "limit", "after")
+	q := parseQuery(r.URL.RawQuery, "state", "control", "resource", "runbook", "limit")
 	ask := RepairQuery{
 		State: audit.RepairState(q.word("state", repairStates...)), Control: q.form("control", controlID, "a control id such as STO-001"),
-		Resource: q.text("resource"), Runbook: q.form("runbook", runbookName, "a runbook's name"), After: q.form("after", hexID, "a repair's id"), Limit: q.limit(100),
+		Resource: q.text("resource"), Runbook: q.form("runbook", runbookName, "a runbook's name"), Limit: q.limit(100),
 	}
 	if err := q.err(); err != nil {
 		return err
@@ -35,16 +35,11 @@ func (s *server) listRepairs(w http.ResponseWriter, r *request) error {
 	if err := s.repairing(); err != nil {
 		return err
 	}
-	limit, next := ask.Limit, ""
-	ask.Limit++
 	list, err := s.Repairs.List(r.Context(), ask)
 	if err != nil {
 		return err
 	}
-	if len(list) > limit {
-		list, next = list[:limit], list[limit-1].ID
-	}
-	return reply(w, http.StatusOK, map[string]any{"repairs": append([]audit.Repair{}, list...), "next": next})
+	return reply(w, http.StatusOK, map[string]any{"repairs": append([]audit.Repair{}, list...)})
 }
 
 func (s *server) showRepair(w http.ResponseWriter, r *request) error {

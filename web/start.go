@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -25,10 +26,8 @@ func (s *server) startRun(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	scope := audit.Scope{Controls: unique(b.Controls), Frameworks: unique(b.Frameworks), Severity: b.Severity}
-	for name, list := range map[string][]string{"controls": b.Controls, "frameworks": b.Frameworks} {
-		if err := words(name, list, maxWords); err != nil {
-			return err
-		}
+	if err := errors.Join(words("controls", b.Controls, maxWords), words("frameworks", b.Frameworks, maxWords)); err != nil {
+		return err
 	}
 	switch {
 	case !plain(b.Audit):
@@ -50,18 +49,21 @@ func (s *server) startRun(w http.ResponseWriter, r *request) error {
 
 func (s *server) startReaudit(w http.ResponseWriter, r *request) error {
 	var b struct {
-		Of []string `json:"of"`
+		Of           []string `json:"of"`
+		Owners       []string `json:"owners"`
+		Requirements []string `json:"requirements"`
 	}
 	if err := r.body(&b); err != nil {
 		return err
 	}
-	if err := words("of", b.Of, maxSubjects); err != nil {
+	if err := errors.Join(words("of", b.Of, maxSubjects), words("owners", b.Owners, maxWords), words("requirements", b.Requirements, maxWords)); err != nil {
 		return err
 	}
-	if len(b.Of) == 0 {
-		return &Invalid{"of: expected at least one decision, resource or control"}
+	ask := AuditRequest{Of: unique(b.Of), Owners: unique(b.Owners), Requirements: unique(b.Requirements)}
+	if !ask.Reaudit() {
+		return &Invalid{"expected at least one decision, resource or control in of, or an owner, or a requirement"}
 	}
-	return s.start(w, r, "re-audit", AuditRequest{Of: unique(b.Of)})
+	return s.start(w, r, "re-audit", ask)
 }
 
 // start begins a job and says where to ask for it.

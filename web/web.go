@@ -166,7 +166,6 @@ type RepairQuery struct {
 	Control  string
 	Resource string // whole id
 	Runbook  string
-	After    string // id of the last of the page before
 	Limit    int
 }
 
@@ -197,7 +196,9 @@ type KillSwitch struct {
 // a *NotFound, what cannot be asked an *Invalid, and what the state of a repair,
 // a guard or the rule that nobody approves their own forbids is a *Conflict.
 type Repairs interface {
+	// List gives repairs, the latest first.
 	List(ctx context.Context, q RepairQuery) ([]audit.Repair, error)
+	// Repair finds one by its id, or the beginning of it.
 	Repair(ctx context.Context, id string) (audit.Repair, error)
 	Request(ctx context.Context, r RepairRequest) (audit.Repair, error)
 	Answer(ctx context.Context, a RepairAnswer) (audit.Repair, error)
