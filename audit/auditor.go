@@ -33,6 +33,7 @@ type Auditor struct {
 	Now        func() time.Time  // required
 	Log        *slog.Logger      // required
 	Progress   func(event Event) // may be nil; called from many goroutines
+	Observer   Observer          // may be nil
 }
 
 // Event is a step of a run, for a person watching.
@@ -93,9 +94,8 @@ type Order struct {
 	Repair  string            // the repair that this re-audit verifies
 }
 
-// Run audits once: collect, decide, record, deliver. The run is returned also
-// when a sink failed; then the error is a *DeliveryError.
-func (a *Auditor) Run(ctx context.Context, o Order) (Run, error) {
+// run is Run without its observer.
+func (a *Auditor) run(ctx context.Context, o Order) (Run, error) {
 	if _, err := a.Decider.Catalog().Select(o.Scope); err != nil {
 		return Run{}, err
 	}
@@ -122,14 +122,14 @@ func (a *Auditor) Run(ctx context.Context, o Order) (Run, error) {
 		return run, err
 	}
 	a.judgeBy(&run, o)
-	if err := a.decide(ctx, &run, last, o); err != nil {
+	if err := a.observed(o, "decide", "", func() error { return a.decide(ctx, &run, last, o) }); err != nil {
 		return run, err
 	}
-	return a.record(ctx, attempt, run)
+	return a.record(ctx, attempt, run, o)
 }
 
 // record puts the run into the ledger and only then hands it to the sinks.
-func (a *Auditor) record(ctx context.Context, attempt string, run Run) (Run, error) {
+func (a *Auditor) record(ctx context.Context, attempt string, run Run, o Order) (Run, error) {
 	run.Ended = a.Now().UTC().Truncate(time.Second)
 	rec := Record{Run: run, Catalog: a.Decider.Catalog(), Vault: a.Vault}
 	if a.Ledger != nil {
@@ -137,8 +137,11 @@ func (a *Auditor) record(ctx context.Context, attempt string, run Run) (Run, err
 		if a.Outbox != nil {
 			rec.Owed = a.Outbox.Sinks()
 		}
-		var err error
-		if rec.Run, err = a.Ledger.Complete(ctx, attempt, rec); err != nil {
+		err := a.observed(o, "record", "", func() (err error) {
+			rec.Run, err = a.Ledger.Complete(ctx, attempt, rec)
+			return err
+		})
+		if err != nil {
 			return run, fmt.Errorf("ledger: recording run %s: %w", run.ID, err)
 		}
 	}

@@ -38,6 +38,13 @@ type Page struct {
 	Next      string
 }
 
+// PageError says that there is no page that begins after something.
+type PageError struct{ After, Of string }
+
+func (e *PageError) Error() string {
+	return fmt.Sprintf("%q is no page of %s: give the one that the page before named", e.After, e.Of)
+}
+
 // Found joins one of a verdict's decisions with its resource.
 func (r Record) Found(v Verdict, d Decision) Found {
 	return Found{
@@ -54,7 +61,7 @@ func (r Record) Find(ctx context.Context, q Query) (Page, error) {
 	}
 	control, resource, ok := strings.Cut(q.After, " ")
 	if q.After != "" && !ok {
-		return Page{}, fmt.Errorf("%q is no page of decisions: give the one that the page before named", q.After)
+		return Page{}, &PageError{After: q.After, Of: "decisions"}
 	}
 	after := Found{Decision: Decision{Control: control}, Resource: resource}
 	var best latest

@@ -27,6 +27,7 @@ type Config struct {
 	Sources    Sources
 	Sinks      Sinks
 	Log        Log
+	API        API
 	Warnings   []string // what is allowed and unwise, with file, line and field
 }
 
@@ -106,6 +107,7 @@ func Parse(b []byte, file string) (Config, error) {
 		"data_dir": d.path(&c.DataDir), "library": d.path(&c.Library), "exceptions": d.path(&c.Exceptions),
 		"parameters": d.parameters(&c.Parameters), "sources": note("sources", d.sources(&c.Sources)),
 		"sinks": note("sinks", d.sinks(&c.Sinks)), "log": d.log(&c.Log),
+		"api": d.api(&c.API),
 	})
 	for _, name := range []string{"version", "entity", "system", "sources"} {
 		if !given[name] {
@@ -122,6 +124,7 @@ func Parse(b []byte, file string) (Config, error) {
 		c.Sinks = Sinks{Console: &Console{}, Files: &Folder{}, Pack: &Folder{}}
 	}
 	c.Sinks.fill(c.DataDir)
+	c.API.Listen = orDefault(c.API.Listen, defaultListen)
 	c.Log.Level, c.Log.Format = orDefault(c.Log.Level, "warn"), orDefault(c.Log.Format, "text")
 	c.Warnings = d.warnings
 	return c, d.err()

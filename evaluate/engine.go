@@ -32,6 +32,7 @@ type Config struct {
 
 	TempDir      string // where the estate index is written beyond EstateMemory, default the system's
 	EstateMemory int64  // bytes of the estate index kept in memory, default 64 MiB
+	Clock        Clock  // its zero value measures nothing
 }
 
 // Engine decides resources. It implements audit.Decider and is safe for concurrent use.
@@ -41,6 +42,7 @@ type Engine struct {
 	opa     bool
 	limits  vm.Limits
 	estate  lookup.Config
+	clock   Clock
 
 	mu       sync.Mutex
 	prepared map[string]*library // by the controls selected
@@ -52,7 +54,7 @@ func New(cfg Config) (*Engine, error) {
 		return nil, fmt.Errorf("library is required")
 	}
 	return &Engine{
-		lib: cfg.Library, workers: cmp.Or(cfg.Workers, runtime.GOMAXPROCS(0)), opa: cfg.OPA, prepared: map[string]*library{},
+		lib: cfg.Library, workers: cmp.Or(cfg.Workers, runtime.GOMAXPROCS(0)), opa: cfg.OPA, prepared: map[string]*library{}, clock: cfg.Clock,
 		estate: lookup.Config{Dir: cfg.TempDir, Memory: cfg.EstateMemory},
 		limits: vm.Limits{Steps: cmp.Or(cfg.Steps, 20_000_000), Bytes: cmp.Or(cfg.Bytes, 128<<20)},
 	}, nil
@@ -100,7 +102,7 @@ func (e *Engine) begin(ctx context.Context, request audit.Judgement) (j *judging
 	s := newStore(e.lib.Parameters(), audit.Stamp(request.AsOf), cancel)
 	j = &judging{
 		lib: e.library(controls), store: s, data: vm.NewData(s.base, true), estate: newEstate(e.estate, request.Snapshots),
-		request: request, limits: e.limits, opa: e.opa, sample: newSampling(controls, request.Snapshots),
+		request: request, limits: e.limits, opa: e.opa, sample: newSampling(controls, request.Snapshots), clock: e.clock,
 	}
 	return j, func() error { stop(); return j.estate.close() }, nil
 }
@@ -176,7 +178,7 @@ func (j *judging) judgeAll(ctx context.Context, workers int, list []queued, emit
 			if q.carry && !q.anyway {
 				return w.takeOver(ctx, q.origin, q.Block, read)
 			}
-			made, err := w.block(ctx, q.Block, read)
+			made, err := j.clock.clocked(func() ([]audit.Verdict, error) { return w.block(ctx, q.Block, read) })
 			if err == nil && q.carry {
 				err = w.agrees(ctx, q.origin, q.Block, made)
 			}

@@ -22,6 +22,7 @@ type judging struct {
 	opa     bool // OPA decides all
 	sample  sampling
 	carry   *carrying // nil: everything is evaluated
+	clock   Clock
 }
 
 // worker is what one goroutine needs to decide.

@@ -244,7 +244,7 @@ func derived(ctx context.Context, rec audit.Record, q audit.Query, outcome strin
 		err = nil
 	}
 	if skipping && err == nil {
-		err = fmt.Errorf("--after %q: the run has no such decision", q.After)
+		err = &audit.PageError{After: q.After, Of: "decisions"}
 	}
 	return page, err
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/configs"
+	"github.com/crosscheck-dev/crosscheck/web/metrics"
 )
 
 // app is what every command has: the streams, the clock and the global flags.
@@ -26,6 +27,8 @@ type app struct {
 	now    func() time.Time
 	config string
 	engine string // vm or opa
+
+	measured *metrics.Metrics // nil: nothing is measured
 }
 
 // defaultConfig is read where it exists and nothing else is named.
@@ -54,6 +57,7 @@ which needs no network and no credentials.`,
 		a.auditCmd(),
 		a.reauditCmd(),
 		a.gateCmd(),
+		a.runsCmd(),
 		a.decisionsCmd(),
 		a.violationsCmd(),
 		a.deliveriesCmd(),

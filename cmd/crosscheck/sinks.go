@@ -108,8 +108,12 @@ func (a *app) outbox(in *installation, made *packs, tell func(audit.Event)) (*re
 	if err != nil {
 		return nil, err
 	}
+	var observe func(sink, status string, took time.Duration)
+	if a.measured != nil {
+		observe = a.measured.Tried
+	}
 	return report.New(report.Config{
-		Queue: in.ledger, Sinks: list, Now: a.now, Log: in.log, Tell: tell,
+		Observe: observe, Queue: in.ledger, Sinks: list, Now: a.now, Log: in.log, Tell: tell,
 		Record: func(ctx context.Context, id string) (audit.Record, error) {
 			run, err := in.ledger.Run(ctx, id)
 			if err != nil {

@@ -74,7 +74,11 @@ func (a *app) decides(lib *policies.Library) (*evaluate.Engine, error) {
 	if err := checkWord("engine", a.engine, "vm", "opa"); err != nil {
 		return nil, err
 	}
-	return evaluate.New(evaluate.Config{Library: lib, OPA: a.engine == "opa"})
+	cfg := evaluate.Config{Library: lib, OPA: a.engine == "opa"}
+	if a.measured != nil {
+		cfg.Clock = evaluate.Clock{Now: a.now, Decided: a.measured.Decided}
+	}
+	return evaluate.New(cfg)
 }
 
 // open opens an installation that has audited before.
@@ -145,6 +149,9 @@ func (a *app) auditor(ctx context.Context, in *installation) (*audit.Auditor, er
 	out := &audit.Auditor{
 		Collectors: cs, Decider: in.engine, Engine: in.engine.Name(), Vault: in.vault, Ledger: in.ledger, Exceptions: accepted(x),
 		Entity: in.cfg.Entity, System: in.cfg.System, Provenance: provenance(), Now: a.now, Log: in.log,
+	}
+	if a.measured != nil {
+		out.Observer = a.measured
 	}
 	bearing, tar, err := in.restsOn()
 	if err != nil {

@@ -14,23 +14,41 @@ import (
 type Filter struct {
 	Trigger audit.Trigger
 	Status  audit.Status
-	Limit   int // default 100
+	Audit   string // the scheduled audit's name
+	Before  string // id of a run: only those recorded before it
+	Limit   int    // default 100
 }
 
 // Runs are the recorded runs, latest first.
-func (l *Ledger) Runs(ctx context.Context, f Filter) ([]audit.Run, error) {
+func (l *Ledger) Runs(ctx context.Context, f Filter) (out []audit.Run, err error) {
+	err = l.EachRun(ctx, f, func(run audit.Run) error {
+		out = append(out, run)
+		return nil
+	})
+	return out, err
+}
+
+// EachRun gives the recorded runs one by one, latest first: a run of a large
+// estate is large.
+func (l *Ledger) EachRun(ctx context.Context, f Filter, yield func(audit.Run) error) error {
 	if f.Limit <= 0 {
 		f.Limit = 100
 	}
-	rows, err := l.db.QueryContext(ctx, `SELECT doc FROM runs WHERE (?1 = '' OR trigger = ?1) AND (?2 = '' OR status = ?2) ORDER BY seq DESC LIMIT ?3`,
-		f.Trigger, f.Status, f.Limit)
-	return collect(rows, err, func(rows *sql.Rows) (audit.Run, error) {
+	rows, err := l.db.QueryContext(ctx, `SELECT doc FROM runs WHERE (?1 = '' OR trigger = ?1) AND (?2 = '' OR status = ?2)
+			AND (?3 = '' OR coalesce(json_extract(doc, '$.audit'), '') = ?3) AND (?4 = '' OR seq < (SELECT seq FROM runs WHERE id = ?4))
+		ORDER BY seq DESC LIMIT ?5`, f.Trigger, f.Status, f.Audit, f.Before, f.Limit)
+	_, err = collect(rows, err, func(rows *sql.Rows) (none struct{}, _ error) {
 		var doc string
 		if err := rows.Scan(&doc); err != nil {
-			return audit.Run{}, err
+			return none, err
 		}
-		return decodeRun(doc)
+		run, err := decodeRun(doc)
+		if err != nil {
+			return none, err
+		}
+		return none, yield(run)
 	})
+	return err
 }
 
 // Run finds a run by its id or a prefix that no other run has.

@@ -85,11 +85,11 @@ func narrow(q audit.SpellQuery) (where []string, args []any, err error) {
 	if q.After != "" {
 		parts := strings.SplitN(q.After, " ", 3)
 		if len(parts) < 3 {
-			return nil, nil, fmt.Errorf("%q is no page of violations: give the one that the page before named", q.After)
+			return nil, nil, &audit.PageError{After: q.After, Of: "violations"}
 		}
 		seq, err := strconv.ParseInt(parts[1], 10, 64)
 		if err != nil {
-			return nil, nil, fmt.Errorf("%q is no page of violations: give the one that the page before named", q.After)
+			return nil, nil, &audit.PageError{After: q.After, Of: "violations"}
 		}
 		and("(control, resource, opened) > (?, ?, ?)", parts[0], parts[2], seq)
 	}

@@ -27,7 +27,7 @@ const (
 	estatePorts  = 0  // moto, then kube-apiserver with two ports of etcd
 	netboxPort   = 9  // the played-back NetBox
 	scratchPorts = 10 // moto, then kube-apiserver with two ports of etcd
-	kafkaPorts   = 15 // a broker and its controller
+	kafkaPorts   = 18 // a broker and its controller
 )
 
 // estate is the servers that hold it and the folder that they write to.
