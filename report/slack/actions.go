@@ -27,8 +27,9 @@ type click struct {
 	user    string
 	approve bool
 	repair  string
-	at      string // Slack's stamp of the click
-	reply   string // URL to answer to, empty if Slack gave none
+	at      string            // Slack's stamp of the click
+	reply   string            // URL to answer to, empty if Slack gave none
+	blocks  []json.RawMessage // of the message, without its buttons
 }
 
 // payload is what of Slack's request is read.
@@ -38,7 +39,10 @@ type payload struct {
 		ID string `json:"id"`
 	} `json:"user"`
 	ResponseURL string `json:"response_url"`
-	Actions     []struct {
+	Message     struct {
+		Blocks []json.RawMessage `json:"blocks"`
+	} `json:"message"`
+	Actions []struct {
 		ActionID string `json:"action_id"`
 		Value    string `json:"value"`
 		ActionTS string `json:"action_ts"`
@@ -79,5 +83,23 @@ func parseClick(body []byte) (click, error) {
 	case !stampForm.MatchString(c.at):
 		return click{}, errors.New("the payload says not when it was clicked")
 	}
+	c.blocks = withoutButtons(p.Message.Blocks)
 	return c, nil
+}
+
+// withoutButtons gives a message's blocks but for what can be pressed; none
+// where they are not of the form expected.
+func withoutButtons(blocks []json.RawMessage) (out []json.RawMessage) {
+	for _, b := range blocks {
+		var of struct {
+			Type string `json:"type"`
+		}
+		if err := json.Unmarshal(b, &of); err != nil || of.Type == "" || len(blocks) > maxBlocks {
+			return nil
+		}
+		if of.Type != "actions" {
+			out = append(out, b)
+		}
+	}
+	return out
 }

@@ -172,7 +172,7 @@ func (x *Interactions) decide(ctx context.Context, c click) {
 	ctx, stop := context.WithTimeout(ctx, x.cfg.Within)
 	defer stop()
 	text, settled := x.outcome(ctx, c)
-	if err := x.answer(ctx, c.reply, text, settled); err != nil {
+	if err := x.answer(ctx, c, text, settled); err != nil {
 		x.cfg.Log.WarnContext(ctx, "slack was not answered", "repair", c.repair, "error", err.Error())
 	}
 }
@@ -203,23 +203,24 @@ func (x *Interactions) outcome(ctx context.Context, c click) (text string, settl
 }
 
 // answer replaces the buttons by what was decided, or tells who clicked alone.
-func (x *Interactions) answer(ctx context.Context, to, text string, settled bool) error {
-	if to == "" {
+func (x *Interactions) answer(ctx context.Context, c click, text string, settled bool) error {
+	if c.reply == "" {
 		return nil
 	}
 	base, err := url.Parse(x.cfg.Answer)
 	if err != nil {
 		return err
 	}
-	u, err := url.Parse(to)
+	u, err := url.Parse(c.reply)
 	if err != nil || u.Scheme != base.Scheme || u.Host != base.Host || u.User != nil {
 		return errors.New("the address to answer to is not Slack's")
 	}
-	m := slack.WebhookMessage{Text: text, ResponseType: slack.ResponseTypeEphemeral}
+	m := map[string]any{"text": text, "response_type": "ephemeral", "replace_original": false}
 	if settled {
-		// The message stays; what was decided is said below it to all, so that
-		// the buttons' text, which an approver has read, is not lost.
-		m.ResponseType = slack.ResponseTypeInChannel
+		m["response_type"] = "in_channel"
+		if len(c.blocks) > 0 {
+			m["replace_original"], m["blocks"] = true, append(anys(c.blocks), slack.NewSectionBlock(markup(text), nil, nil))
+		}
 	}
 	body, err := json.Marshal(m)
 	if err != nil {
@@ -238,4 +239,12 @@ func (x *Interactions) answer(ctx context.Context, to, text string, settled bool
 		return err
 	}
 	return resp.Body.Close()
+}
+
+func anys(list []json.RawMessage) []any {
+	out := make([]any, len(list))
+	for i, b := range list {
+		out[i] = b
+	}
+	return out
 }

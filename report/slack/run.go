@@ -74,7 +74,7 @@ func (s *Sink) full(t *tally, key string, threaded bool) (message, []message) {
 	}
 	foot := t.foot(s, key)
 	m.held = cost(foot) + 200 + 5*600
-	inMain := len(t.fresh.items) + len(t.open.items) + len(t.unsure.items)
+	inMain := 5 * s.cfg.Details // all that there is room for
 	parts := s.parts(t)
 	if threaded {
 		inMain = 10
