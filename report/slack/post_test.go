@@ -181,7 +181,9 @@ func TestAnswers(t *testing.T) {
 			c := newClock()
 			s, in := serve(t, c), install(t, c)
 			rec := in.night(nil, bucket{name: "a", fails: "STO"})
-			s.fault = func(string, int) (int, string, map[string]string) { return tt.answer.status, tt.answer.body, tt.answer.header }
+			s.fault = func(string, int) (int, string, map[string]string) {
+				return tt.answer.status, tt.answer.body, tt.answer.header
+			}
 			var change func(*slack.Config)
 			if tt.webhook {
 				change = in.byWebhook(s)
