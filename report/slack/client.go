@@ -58,7 +58,7 @@ func (w wire) Do(req *http.Request) (*http.Response, error) {
 	if err := resp.Body.Close(); err != nil {
 		return nil, err
 	}
-	status := &statusError{code: resp.StatusCode, word: word(strings.TrimSpace(string(b)))}
+	status := &statusError{code: resp.StatusCode, word: wordOf(strings.TrimSpace(string(b)))}
 	if n, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && n > 0 {
 		status.after = time.Duration(min(n, 24*60*60)) * time.Second
 	}
@@ -82,8 +82,8 @@ func (e *statusError) Error() string {
 
 var wordForm = regexp.MustCompile(`^[a-z][a-z_]{1,60}$`)
 
-// word is a code of Slack's, if it has the form of one: an answer's own text is not repeated.
-func word(s string) string {
+// wordOf is a code of Slack's, if it has the form of one: an answer's own text is not repeated.
+func wordOf(s string) string {
 	if wordForm.MatchString(s) {
 		return s
 	}
@@ -132,7 +132,7 @@ func classified(err error) error {
 	case errors.As(err, &status):
 		return status.classified()
 	case errors.As(err, &answer):
-		w := word(answer.Err)
+		w := wordOf(answer.Err)
 		remedy, known := remedies[w]
 		switch {
 		case known:

@@ -50,6 +50,9 @@ func (n note) keep(ctx context.Context, d audit.Delivery) error {
 // again, as far as the ledger knows, and Slack where its app may read the channel.
 func (s *Sink) post(ctx context.Context, d audit.Delivery, at place, m message, thread []message) error {
 	n := parseNote(d.Note)
+	if !d.Last.IsZero() && d.Detail == "" {
+		n = note{} // it was delivered, and a person wants it once more
+	}
 	if n.Done {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evidence/ledger"
 	"github.com/crosscheck-dev/crosscheck/report"
 	"github.com/crosscheck-dev/crosscheck/report/slack"
 )
@@ -92,6 +93,28 @@ func TestKilled(t *testing.T) {
 					t.Errorf("what is delivered was delivered again: %v", err)
 				}
 			})
+		}
+	}
+}
+
+// TestAgain: what was delivered is posted once more when a person asks for it.
+func TestAgain(t *testing.T) {
+	t.Parallel()
+	for _, by := range []string{"token", "webhook"} {
+		c := newClock()
+		s, in := serve(t, c), install(t, c)
+		sink := in.sink(s, map[string]func(*slack.Config){"token": nil, "webhook": in.byWebhook(s)}[by])
+		rec := in.night(nil, bucket{name: "a", fails: "STO"})
+		if err := in.flush(sink); err != nil {
+			t.Fatal(err)
+		}
+		n := len(s.messages())
+		c.forward(time.Minute)
+		if _, err := in.ledger.Retry(t.Context(), ledger.DeliveryQuery{Sink: "slack", Subject: rec.Run.ID}, c.Now(), true); err != nil {
+			t.Fatal(err)
+		}
+		if err := in.flush(sink); err != nil || len(s.messages()) != 2*n {
+			t.Errorf("%s: %d messages, want %d, %v", by, len(s.messages()), 2*n, err)
 		}
 	}
 }

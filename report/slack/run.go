@@ -169,6 +169,9 @@ func (s *Sink) calm(t *tally, key string) message {
 	if t.unsure.n > 0 {
 		text += ", " + number(t.unsure.n) + " not evaluated"
 	}
+	if t.lost > 0 {
+		text += ", " + number(t.lost) + " open that still cannot be seen"
+	}
 	m.fallback = fmt.Sprintf("crosscheck: nothing new, %s still open", number(t.open.n))
 	m.section(text + ".")
 	m.context(t.foot(s, key))

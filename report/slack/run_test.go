@@ -248,6 +248,35 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
+// TestUnseen: what cannot be seen any more is told on the first night, and
+// counted on those that follow.
+func TestUnseen(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	s, in := serve(t, c), install(t, c)
+	sink := in.sink(s, nil)
+	hidden := func(r *audit.Run) {
+		r.Snapshots[0].Gaps = []audit.Gap{{Origin: audittest.Origin, Type: audittest.Type, Code: audit.Truncated, Operation: "s3:ListBuckets"}}
+	}
+	in.night(nil, bucket{name: "a", fails: "STO"}, bucket{name: "b"})
+	in.night(hidden, bucket{name: "b"})
+	in.night(hidden, bucket{name: "b"}, bucket{name: "c"})
+	if err := in.flush(sink); err != nil {
+		t.Fatal(err)
+	}
+	var heads []string
+	for _, m := range s.messages() {
+		if m.thread == "" {
+			heads = append(heads, m.all())
+		}
+	}
+	if len(heads) != 3 {
+		t.Fatalf("%d messages", len(heads))
+	}
+	says(t, heads[1], "0 new, 0 fixed", "1 open, and could not be seen")
+	says(t, heads[2], "nothing new, nothing fixed", "1 open that still cannot be seen")
+}
+
 // TestAccepted: what an exception covers is counted, and not told as new.
 func TestAccepted(t *testing.T) {
 	t.Parallel()

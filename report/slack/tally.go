@@ -23,6 +23,7 @@ type tally struct {
 	accepted int64
 	doubtful int64            // of unsure those that are new
 	lost     int64            // open, and could not be seen
+	losing   int64            // of lost those that the run before could
 	owners   map[string]int64 // of fresh, by owner with a mention
 	unowned  int64            // of fresh, others
 	controls map[string]audit.Control
@@ -186,10 +187,13 @@ func (t *tally) unnamed(s audit.Spell) {
 		}
 	case scope.Whole() || t.scoped[s.Control] && scope.Judges(s.Origin, s.Resource):
 		t.lost++
+		if s.Lost == nil || s.Lost.Run == t.rec.Run.ID {
+			t.losing++
+		}
 	}
 }
 
 // quiet tells whether nothing happened that anybody should look at.
 func (t *tally) quiet() bool {
-	return t.history && t.rec.Run.Status == audit.Complete && t.fresh.n+t.fixed.n+t.ended.n+t.doubtful+t.lost == 0
+	return t.history && t.rec.Run.Status == audit.Complete && t.fresh.n+t.fixed.n+t.ended.n+t.doubtful+t.losing == 0
 }
