@@ -90,33 +90,49 @@ func wordOf(s string) string {
 	return ""
 }
 
-// remedies say what to do about what no retry cures.
-var remedies = map[string]string{
-	"invalid_auth":           "the token is wrong: set sinks.slack.token to the app's bot token (xoxb-…)",
-	"not_authed":             "no token was sent: set sinks.slack.token to the app's bot token (xoxb-…)",
-	"account_inactive":       "the token's app or user was removed: install the app again and set its new token",
-	"token_revoked":          "the token was revoked: install the app again and set its new token",
-	"token_expired":          "the token has expired: use one without rotation, or set a new one",
-	"not_allowed_token_type": "a bot token (xoxb-…) is needed: set it as sinks.slack.token",
-	"missing_scope":          "the app lacks the scope chat:write: add it and install the app again",
-	"no_permission":          "the app may not post there: invite it to the channel, or ask an administrator of Slack",
-	"channel_not_found":      "no such channel for this app: set sinks.slack.channel to its id (C…), and invite the app to it",
-	"not_in_channel":         "the app is not in the channel: type `/invite @crosscheck` there",
-	"is_archived":            "the channel is archived: set another one",
-	"channel_is_archived":    "the channel is archived: make a webhook for another one",
-	"restricted_action":      "a rule of the workspace forbids it: ask an administrator of Slack",
-	"action_prohibited":      "a rule of the workspace forbids it: ask an administrator of Slack",
-	"invalid_token":          "the webhook was removed or is wrong: make a new one and set it as sinks.slack.webhook",
-	"no_service":             "the webhook was removed or is wrong: make a new one and set it as sinks.slack.webhook",
-	"no_service_id":          "the webhook was removed or is wrong: make a new one and set it as sinks.slack.webhook",
-	"no_active_hooks":        "the webhook was disabled: make a new one and set it as sinks.slack.webhook",
-	"no_team":                "the webhook's workspace is gone: make a new one and set it as sinks.slack.webhook",
-	"invalid_blocks":         "it takes the message for malformed: please report it",
-	"invalid_blocks_format":  "it takes the message for malformed: please report it",
-	"invalid_payload":        "it takes the message for malformed: please report it",
-	"msg_too_long":           "it takes the message for too long: please report it",
-	"msg_blocks_too_long":    "it takes the message for too long: please report it",
-	"user_not_found":         "no such user: look at sinks.slack.owners",
+// remedyOf says what to do about what no retry cures, empty of what is not known.
+func remedyOf(word string) string {
+	switch word {
+	case "invalid_auth":
+		return "the token is wrong: set sinks.slack.token to the app's bot token (xoxb-…)"
+	case "not_authed":
+		return "no token was sent: set sinks.slack.token to the app's bot token (xoxb-…)"
+	case "account_inactive":
+		return "the token's app or user was removed: install the app again and set its new token"
+	case "token_revoked":
+		return "the token was revoked: install the app again and set its new token"
+	case "token_expired":
+		return "the token has expired: use one without rotation, or set a new one"
+	case "not_allowed_token_type":
+		return "a bot token (xoxb-…) is needed: set it as sinks.slack.token"
+	case "missing_scope":
+		return "the app lacks the scope chat:write: add it and install the app again"
+	case "no_permission":
+		return "the app may not post there: invite it to the channel, or ask an administrator of Slack"
+	case "channel_not_found":
+		return "no such channel for this app: set sinks.slack.channel to its id (C…), and invite the app to it"
+	case "not_in_channel":
+		return "the app is not in the channel: type `/invite @crosscheck` there"
+	case "is_archived":
+		return "the channel is archived: set another one"
+	case "channel_is_archived":
+		return "the channel is archived: make a webhook for another one"
+	case "restricted_action", "action_prohibited":
+		return "a rule of the workspace forbids it: ask an administrator of Slack"
+	case "invalid_token", "no_service", "no_service_id":
+		return "the webhook was removed or is wrong: make a new one and set it as sinks.slack.webhook"
+	case "no_active_hooks":
+		return "the webhook was disabled: make a new one and set it as sinks.slack.webhook"
+	case "no_team":
+		return "the webhook's workspace is gone: make a new one and set it as sinks.slack.webhook"
+	case "invalid_blocks", "invalid_blocks_format", "invalid_payload":
+		return "it takes the message for malformed: please report it"
+	case "msg_too_long", "msg_blocks_too_long":
+		return "it takes the message for too long: please report it"
+	case "user_not_found":
+		return "no such user: look at sinks.slack.owners"
+	}
+	return ""
 }
 
 // passing are Slack's words for what passes by itself.
@@ -133,9 +149,9 @@ func classified(err error) error {
 		return status.classified()
 	case errors.As(err, &answer):
 		w := wordOf(answer.Err)
-		remedy, known := remedies[w]
+		remedy := remedyOf(w)
 		switch {
-		case known:
+		case remedy != "":
 			return report.Permanent(fmt.Errorf("slack answered %s: %s", w, remedy))
 		case w == "ratelimited" || w == "rate_limited":
 			return report.RetryAfter(fmt.Errorf("slack answered %s", w), 30*time.Second)
@@ -167,7 +183,7 @@ func (e *statusError) classified() error {
 	case e.code >= 500, e.code == http.StatusRequestTimeout, e.code == http.StatusTooEarly:
 		return e
 	}
-	remedy := remedies[e.word]
+	remedy := remedyOf(e.word)
 	switch {
 	case remedy != "":
 	case e.code == http.StatusForbidden, e.code == http.StatusNotFound, e.code == http.StatusGone, e.code == http.StatusUnauthorized:

@@ -275,8 +275,7 @@ func TestWho(t *testing.T) {
 func TestPatience(t *testing.T) {
 	t.Parallel()
 	release, after := make(chan struct{}), make(chan time.Time, 1)
-	var d *desk
-	d = newDesk(t, func(cfg *slack.InteractionsConfig) {
+	d := newDesk(t, func(cfg *slack.InteractionsConfig) {
 		cfg.After = after
 		decide := cfg.Decide
 		cfg.Decide = func(ctx context.Context, repair string, approve bool, by slack.Person) (string, error) {

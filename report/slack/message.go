@@ -40,6 +40,7 @@ func (m *message) header(text string) {
 	text = tidy(text)
 	if size(text) > maxHeader {
 		r := []rune(text)
+		r = r[:min(len(r), maxHeader)]
 		for size(string(r)) > maxHeader-1 {
 			r = r[:len(r)-1]
 		}

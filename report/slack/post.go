@@ -56,7 +56,7 @@ func (s *Sink) post(ctx context.Context, d audit.Delivery, at place, m message, 
 	if n.Done {
 		return nil
 	}
-	secret, reveal := "", s.cfg.Token
+	reveal := s.cfg.Token
 	if reveal == nil {
 		reveal = s.cfg.Webhook
 	}

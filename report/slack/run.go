@@ -127,16 +127,15 @@ func (s *Sink) thread(t *tally, key string) (out []message) {
 		m = message{}
 	}
 	for _, p := range s.parts(t) {
-		rest := p.items.items
+		lines := make([]string, len(p.items.items))
+		for i, x := range p.items.items {
+			lines[i] = p.line(x)
+		}
 		heading := fmt.Sprintf("*%s (%s)*", p.heading, number(p.items.n))
-		for len(rest) > 0 {
+		for len(lines) > 0 {
 			m.held = 1200
-			lines := make([]string, len(rest))
-			for i := range rest {
-				lines[i] = p.line(rest[i])
-			}
 			n := m.list(heading, lines)
-			if rest = rest[n:]; len(rest) > 0 {
+			if lines = lines[n:]; len(lines) > 0 {
 				flush()
 			}
 			if n > 0 {

@@ -309,14 +309,12 @@ func markup(t textual) string {
 	if strings.ContainsAny(rest, "<>") || strings.Contains(entity.ReplaceAllString(rest, ""), "&") {
 		return "an unescaped character: " + rest
 	}
-	outside := rest
-	if parts := strings.Split(rest, "```"); len(parts)%2 == 0 {
+	parts, outside := strings.Split(rest, "```"), ""
+	if len(parts)%2 == 0 {
 		return "a block of code that does not end"
-	} else {
-		outside = ""
-		for i := 0; i < len(parts); i += 2 {
-			outside += parts[i]
-		}
+	}
+	for i := 0; i < len(parts); i += 2 {
+		outside += parts[i]
 	}
 	for line := range strings.SplitSeq(outside, "\n") {
 		if strings.Count(line, "`")%2 == 1 {
