@@ -21,8 +21,10 @@ const maxHistory = 20
 // at least in all. A time is a run in which it failed anew on something of
 // theirs, on however many resources. Of the control only the id is set. It is
 // as of the run, whatever came after, but for exceptions and owners, which are
-// as last judged. A run that moves no history gives nothing.
-func (l *Ledger) Met(ctx context.Context, run audit.Run, times int) ([]audit.Nudge, error) {
+// as last judged. Left out are those who were ever nudged about the control, or
+// about anything within a time before the run's end. A run that moves no history
+// gives nothing.
+func (l *Ledger) Met(ctx context.Context, run audit.Run, times int, within time.Duration) ([]audit.Nudge, error) {
 	if run.Simulated || run.Trigger == audit.Gate {
 		return nil, nil
 	}
@@ -34,10 +36,13 @@ func (l *Ledger) Met(ctx context.Context, run audit.Run, times int) ([]audit.Nud
 	if err != nil {
 		return nil, err
 	}
-	rows, err := l.db.QueryContext(ctx, `WITH met AS MATERIALIZED (SELECT DISTINCT owner, control FROM violations WHERE failed = ?1 AND `+counts+`)
+	rows, err := l.db.QueryContext(ctx, `WITH met AS MATERIALIZED (
+			SELECT DISTINCT owner, control FROM violations AS v WHERE failed = ?1 AND `+counts+`
+				AND NOT EXISTS (SELECT 1 FROM nudges WHERE `+muting+`))
 		SELECT v.owner, v.control, count(DISTINCT v.failed) AS times
 		FROM violations AS v JOIN met ON met.owner = v.owner AND met.control = v.control
-		WHERE v.failed <= ?1 AND NOT v.excepted GROUP BY v.owner, v.control HAVING times >= ?2 ORDER BY v.owner, v.control`, seq, times)
+		WHERE v.failed <= ?1 AND NOT v.excepted GROUP BY v.owner, v.control HAVING times >= ?2 ORDER BY v.owner, v.control`,
+		seq, times, audit.Stamp(run.Ended.Add(-within)))
 	list, err := collect(rows, err, func(rows *sql.Rows) (n audit.Nudge, err error) {
 		return n, rows.Scan(&n.Owner, &n.Control.ID, &n.Times)
 	})
@@ -46,6 +51,10 @@ func (l *Ledger) Met(ctx context.Context, run audit.Run, times int) ([]audit.Nud
 	}
 	return list, nil
 }
+
+// muting is the condition on nudges that mute one of v.owner about v.control; ?3
+// is since when none of the owner may be.
+const muting = `nudges.owner = v.owner AND (nudges.control = v.control OR nudges.at > ?3)`
 
 // MetBefore is an owner's history of a control up to a run, the latest first,
 // twenty spells at most.
@@ -81,7 +90,7 @@ func (l *Ledger) Nudge(ctx context.Context, a audit.Announcement, within time.Du
 	err = l.write(ctx, func(tx *sql.Tx) error {
 		queued = false // write may try again
 		var muted bool
-		err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM nudges WHERE owner = ?1 AND (control = ?2 OR at > ?3))`,
+		err := tx.QueryRowContext(ctx, `WITH v AS (SELECT ?1 AS owner, ?2 AS control) SELECT EXISTS (SELECT 1 FROM v, nudges WHERE `+muting+`)`,
 			n.Owner, n.Control.ID, audit.Stamp(a.At.Add(-within))).Scan(&muted)
 		if err != nil || muted {
 			return err
@@ -109,13 +118,16 @@ type Recurrence struct {
 }
 
 // Recurrences are those of all owners, by owner and control. The recurrence
-// rate is the sum of Again over the sum of Spells.
+// rate is the sum of Again over the sum of Spells. It reads all violations on
+// record, a few seconds a million: once a run, not once a question.
 func (l *Ledger) Recurrences(ctx context.Context) ([]Recurrence, error) {
-	rows, err := l.db.QueryContext(ctx, `WITH met AS (SELECT owner, control, failed, min(failed) OVER (PARTITION BY owner, control) AS first FROM violations WHERE `+counts+`),
-			told AS (SELECT owner, control, min(at) AS at FROM nudges GROUP BY owner, control)
-		SELECT met.owner, met.control, count(*), sum(failed > first), coalesce(told.at, ''), coalesce(sum(failed > first AND runs.ended > told.at), 0)
-		FROM met JOIN runs ON runs.seq = met.failed LEFT JOIN told ON told.owner = met.owner AND told.control = met.control
-		GROUP BY met.owner, met.control ORDER BY met.owner, met.control`)
+	rows, err := l.db.QueryContext(ctx, `WITH met AS MATERIALIZED (SELECT owner, control, failed, count(*) AS n FROM violations WHERE `+counts+` GROUP BY owner, control, failed),
+			at AS (SELECT owner, control, min(at) AS at FROM nudges GROUP BY owner, control),
+			told AS MATERIALIZED (SELECT owner, control, at, (SELECT coalesce(max(seq), 0) FROM runs WHERE ended <= at) AS seq FROM at),
+			ranked AS (SELECT *, min(failed) OVER (PARTITION BY owner, control) AS first FROM met)
+		SELECT r.owner, r.control, sum(n), coalesce(sum(n) FILTER (WHERE failed > first), 0), coalesce(told.at, ''), coalesce(sum(n) FILTER (WHERE failed > first AND failed > told.seq), 0)
+		FROM ranked AS r LEFT JOIN told ON told.owner = r.owner AND told.control = r.control
+		GROUP BY r.owner, r.control ORDER BY r.owner, r.control`)
 	return collect(rows, err, func(rows *sql.Rows) (r Recurrence, err error) {
 		var at string
 		if err := rows.Scan(&r.Owner, &r.Control, &r.Spells, &r.Again, &at, &r.Since); err != nil || at == "" {

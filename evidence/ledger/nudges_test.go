@@ -66,7 +66,7 @@ func TestMet(t *testing.T) {
 			check := func(when string) {
 				t.Helper()
 				var got []string
-				list, err := l.Met(t.Context(), run, 3)
+				list, err := l.Met(t.Context(), run, 3, time.Hour)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -82,8 +82,40 @@ func TestMet(t *testing.T) {
 			check(", asked after another run")
 		})
 	}
-	if _, err := open(t, filepath.Join(t.TempDir(), "ledger.db")).Met(t.Context(), audit.Run{ID: "none"}, 3); err == nil {
+	if _, err := open(t, filepath.Join(t.TempDir(), "ledger.db")).Met(t.Context(), audit.Run{ID: "none"}, 3, 0); err == nil {
 		t.Error("no error for a run that is not on record")
+	}
+}
+
+// TestMetMuted: who was told is not found again, about the control ever, about others for a while.
+func TestMetMuted(t *testing.T) {
+	t.Parallel()
+	l := open(t, filepath.Join(t.TempDir(), "ledger.db"))
+	night := func(day int) audit.Run {
+		n := audittest.Night{Listed: "a", Owner: "payments"}
+		if day%2 == 1 {
+			n.Not = fails("NET a", "STO a")
+		}
+		return record(t, l, n.Record(t, day))
+	}
+	var got []string
+	for day := 1; day <= 9; day++ {
+		run := night(day)
+		list, err := l.Met(t.Context(), run, 3, 3*24*time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range list {
+			got = append(got, fmt.Sprint(day, " ", n.Control.ID))
+		}
+		if day == 5 {
+			if ok, err := l.Nudge(t.Context(), audit.Announcement{Kind: audit.OfNudge, Key: "k", At: run.Ended, Nudge: &list[0]}, time.Hour, []string{"slack"}); !ok || err != nil {
+				t.Fatal(ok, err)
+			}
+		}
+	}
+	if diff := cmp.Diff(got, []string{"5 NET-001", "5 STO-001", "9 STO-001"}); diff != "" {
+		t.Errorf("Met() (-got +want):\n%s", diff)
 	}
 }
 

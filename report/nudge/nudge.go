@@ -14,8 +14,9 @@ import (
 
 // Ledger knows who met which control, and who was told.
 type Ledger interface {
-	// Met gives who met which control in a run, so many times at least in all. Of the control only the id is set.
-	Met(ctx context.Context, run audit.Run, times int) ([]audit.Nudge, error)
+	// Met gives who met which control in a run, so many times at least in all,
+	// but for those whom Nudge would not tell. Of the control only the id is set.
+	Met(ctx context.Context, run audit.Run, times int, within time.Duration) ([]audit.Nudge, error)
 	// MetBefore is an owner's history of a control up to a run, the latest first.
 	MetBefore(ctx context.Context, run audit.Run, owner, control string) ([]audit.Spell, error)
 	// Nudge owes a nudge to sinks and notes it. It does nothing where the owner
@@ -64,7 +65,7 @@ func (s *Sink) After(ctx context.Context, rec audit.Record) error {
 	if run.Status != audit.Complete || run.Simulated || !run.Scope.Whole() && run.Trigger != audit.Reaudit {
 		return nil
 	}
-	met, err := s.cfg.Ledger.Met(ctx, run, s.cfg.Times)
+	met, err := s.cfg.Ledger.Met(ctx, run, s.cfg.Times, s.cfg.Every)
 	if err != nil {
 		return err
 	}
@@ -79,7 +80,12 @@ func (s *Sink) After(ctx context.Context, rec audit.Record) error {
 	slices.SortStableFunc(known, func(a, b audit.Nudge) int {
 		return cmp.Or(cmp.Compare(a.Control.Severity.Rank(), b.Control.Severity.Rank()), cmp.Compare(b.Times, a.Times))
 	})
+	owners := map[string]bool{}
 	for _, n := range known {
+		if owners[n.Owner] {
+			continue
+		}
+		owners[n.Owner] = true
 		if n.Spells, err = s.cfg.Ledger.MetBefore(ctx, run, n.Owner, n.Control.ID); err != nil {
 			return err
 		}
