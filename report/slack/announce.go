@@ -46,9 +46,9 @@ func (s *Sink) nudge(x audit.Nudge, key string) message {
 		m.section(fmt.Sprintf("*The fix in %s*\n%s", plain(tool), fence(x.Control.Fix[tool], more, 1800)))
 	}
 	m.held = 800
-	lines := make([]string, len(x.Spells))
+	lines := make([]line, len(x.Spells))
 	for i, sp := range x.Spells {
-		lines[i] = narrowed(func(width int) string { return spellLine(sp, width) })
+		lines[i].text = narrowed(func(width int) string { return spellLine(sp, width) })
 	}
 	n := m.list("*Your history of it*, the latest first", lines)
 	list := s.command("violations list --all --control " + x.Control.ID)
@@ -140,11 +140,11 @@ func (s *Sink) repair(r audit.Repair, key string) message {
 // proposal says what would be done, and how to have it done.
 func (s *Sink) proposal(m *message, r audit.Repair) {
 	m.held = 3800
-	lines := make([]string, 0, len(r.Parameters))
+	lines := make([]line, 0, len(r.Parameters))
 	for _, name := range slices.Sorted(maps.Keys(r.Parameters)) {
-		lines = append(lines, narrowed(func(width int) string {
+		lines = append(lines, line{text: narrowed(func(width int) string {
 			return "• " + code(clip(name, width)) + " = " + code(clip(r.Parameters[name], width))
-		}))
+		})})
 	}
 	show := typed(s.command("repairs show " + short(r.ID)))
 	if n := m.list("*Parameters*, taken from the violation", lines); n < len(lines) {

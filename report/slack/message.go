@@ -74,22 +74,30 @@ func cost(v any) int {
 // listCost bounds what a section costs beside its text, and its last line.
 const listCost = 700
 
+// line is one of a list. Those of a group follow each other, below its name.
+type line struct{ group, text string }
+
 // list adds a heading and as many lines as fit, and tells how many. One that is
 // begun has room for a last line that says what was left out.
-func (m *message) list(heading string, lines []string) (n int) {
-	text := heading
+func (m *message) list(heading string, lines []line) (n int) {
+	text, group := heading, ""
 	spent := cost(heading) + listCost
-	for _, line := range lines {
-		add := cost(line) + 2
+	for _, l := range lines {
+		next := l.text
+		if l.group != group {
+			next = l.group + "\n" + l.text
+		}
+		add := cost(next) + 2
 		if !m.room(spent + add) {
 			break
 		}
-		if size(text)+1+size(line) > maxText-listCost/2 {
+		if size(text)+1+size(next) > maxText-listCost/2 {
 			m.section(text)
-			text, spent = line, listCost+add
+			text, spent = next, listCost+add
 		} else {
-			text, spent = text+"\n"+line, spent+add
+			text, spent = text+"\n"+next, spent+add
 		}
+		group = l.group
 		n++
 	}
 	if n > 0 {

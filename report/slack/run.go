@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
@@ -15,7 +16,7 @@ type part struct {
 	heading string
 	items   *worst
 	command string // lists what is left out
-	line    func(item) string
+	line    func(item) line
 }
 
 // parts are the lists of a run, what is urgent first.
@@ -28,7 +29,7 @@ func (s *Sink) parts(t *tally) []part {
 		unsure = s.command("decisions list --outcome not_evaluated --run " + short(t.rec.Run.ID))
 	}
 	return []part{
-		{"New", &t.fresh, open, lineOf},
+		{"New", &t.fresh, open, newOf},
 		{"Fixed", &t.fixed, since, endOf},
 		{"Ended otherwise", &t.ended, since, endOf},
 		{failing, &t.open, open, lineOf},
@@ -94,7 +95,7 @@ func (s *Sink) write(m *message, parts []part, wanted int, threaded bool) {
 		if p.items.n == 0 {
 			continue
 		}
-		lines := make([]string, 0, min(wanted, len(p.items.items)))
+		lines := make([]line, 0, min(wanted, len(p.items.items)))
 		for _, i := range p.items.items[:cap(lines)] {
 			lines = append(lines, p.line(i))
 		}
@@ -127,7 +128,7 @@ func (s *Sink) thread(t *tally, key string) (out []message) {
 		m = message{}
 	}
 	for _, p := range s.parts(t) {
-		lines := make([]string, len(p.items.items))
+		lines := make([]line, len(p.items.items))
 		for i, x := range p.items.items {
 			lines[i] = p.line(x)
 		}
@@ -217,31 +218,42 @@ func (s *Sink) addressed(t *tally) string {
 const maxLine = 1200
 
 // lineOf is one failed or not evaluated decision.
-func lineOf(i item) string {
-	return narrowed(func(width int) string {
-		line := head(i, width)
+func lineOf(i item) line {
+	return line{groupOf(i), narrowed(func(width int) string {
+		text := head(i, width)
 		if i.decision != "" {
-			line += " · " + code(short(i.decision))
+			text += " · " + code(short(i.decision))
 		}
 		if i.detail != "" {
-			line += "\n        " + plain(clip(tidy(i.detail), 2*width))
+			text += "\n        " + plain(clip(tidy(i.detail), 2*width))
 		}
 		if i.others > 0 {
-			line += fmt.Sprintf(" (and %d more in the decision)", i.others)
+			text += fmt.Sprintf(" (and %d more in the decision)", i.others)
 		}
-		return line
-	})
+		return text
+	})}
+}
+
+// newOf is one that failed in this run: it goes without saying since when.
+func newOf(i item) line {
+	i.since = time.Time{}
+	return lineOf(i)
 }
 
 // endOf is one violation that ended.
-func endOf(i item) string {
-	return narrowed(func(width int) string {
-		line := head(i, width)
+func endOf(i item) line {
+	return line{groupOf(i), narrowed(func(width int) string {
+		text := head(i, width)
 		if i.how != audit.Fixed {
-			line += " · " + plain(strings.ReplaceAll(string(i.how), "_", " "))
+			text += " · " + plain(strings.ReplaceAll(string(i.how), "_", " "))
 		}
-		return line
-	})
+		return text
+	})}
+}
+
+// groupOf is the control that lines are below.
+func groupOf(i item) string {
+	return fmt.Sprintf("*%s* · *%s* %s", plain(clip(cmp.Or(string(i.severity), "unrated"), 20)), plain(clip(i.control, 20)), plain(clip(tidy(i.title), 80)))
 }
 
 // narrowed shortens what is in a line until it is short enough: markup in names
@@ -257,13 +269,12 @@ func narrowed(line func(width int) string) string {
 
 func head(i item, width int) string {
 	cut := func(s string) string { return clip(tidy(s), width) }
-	line := fmt.Sprintf("• *%s* %s %s · %s %s in %s", plain(cmp.Or(string(i.severity), "unrated")), plain(cut(i.control)), plain(cut(i.title)),
-		plain(cut(i.typ)), code(cut(cmp.Or(i.name, i.resource))), code(cut(i.origin)))
+	text := fmt.Sprintf("• %s %s in %s", code(cut(cmp.Or(i.name, i.resource))), plain(cut(i.typ)), code(cut(i.origin)))
 	if i.owner != "" {
-		line += " · " + code(cut(i.owner))
+		text += " · " + code(cut(i.owner))
 	}
 	if !i.since.IsZero() {
-		line += " · since " + i.since.UTC().Format("2006-01-02")
+		text += " · since " + i.since.UTC().Format("2006-01-02")
 	}
-	return line
+	return text
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -36,10 +37,25 @@ func code(s string) string {
 // plain renders a sentence that others wrote: what would be formatting in it is
 // replaced by letters that look like it.
 func plain(s string) string {
-	return escape(looksLike.Replace(clip(tidy(s), maxSentence)))
+	r := []rune(clip(tidy(s), maxSentence))
+	for i, c := range r {
+		switch c {
+		case '*':
+			r[i] = '∗'
+		case '~':
+			r[i] = '∼'
+		case '`':
+			r[i] = '\''
+		case '_':
+			if i == 0 || i == len(r)-1 || !inWord(r[i-1]) || !inWord(r[i+1]) { // within a word it formats nothing
+				r[i] = '＿'
+			}
+		}
+	}
+	return escape(string(r))
 }
 
-var looksLike = strings.NewReplacer("*", "∗", "_", "＿", "~", "∼", "`", "'")
+func inWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 
 // typed renders a command that a person copies.
 func typed(s string) string {
