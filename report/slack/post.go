@@ -1,6 +1,7 @@
 package slack
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -203,55 +204,64 @@ func (p *poster) kept(ctx context.Context) error {
 // eventType marks our messages.
 const eventType = "crosscheck_delivery"
 
+// maxPages bounds how far back is looked for what an earlier try posted.
+const maxPages = 20
+
 // recall asks Slack what an earlier try posted that was not noted. An app that
 // may not read the channel posts it again: at least once.
 func (p *poster) recall(ctx context.Context) error {
-	var list []slack.Message
-	var err error
-	thread := p.at.thread
-	if p.note.TS != "" {
-		thread = p.note.TS
-	}
-	oldest := strconv.FormatInt(p.d.Queued.Add(-time.Minute).Unix(), 10)
-	if thread != "" {
-		list, _, _, err = p.api.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{
-			ChannelID: p.readable(), Timestamp: thread, Limit: 200, IncludeAllMetadata: true,
-		})
-	} else {
-		var page *slack.GetConversationHistoryResponse
-		page, err = p.api.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{ChannelID: p.readable(), Oldest: oldest, Limit: 200, IncludeAllMetadata: true})
-		if page != nil {
-			list = page.Messages
+	cursor := ""
+	for range maxPages {
+		list, next, err := p.page(ctx, cursor)
+		var answer slack.SlackErrorResponse
+		if errors.As(err, &answer) && !passing.MatchString(answer.Err) {
+			return nil // it may not read there
 		}
-	}
-	var answer slack.SlackErrorResponse
-	if errors.As(err, &answer) && !passing.MatchString(answer.Err) {
-		return nil // it may not read there
-	}
-	if err != nil {
-		return fmt.Errorf("asking what was posted: %w", classified(err))
-	}
-	for _, m := range list {
-		payload := m.Metadata.EventPayload
-		if m.Metadata.EventType != eventType || payload["key"] != p.d.Key() {
-			continue
+		if err != nil {
+			return fmt.Errorf("asking what was posted: %w", classified(err))
 		}
-		part, _ := payload["part"].(float64)
-		switch {
-		case part == 0 && p.note.TS == "":
-			p.note.TS, p.note.Channel = m.Timestamp, p.at.channel
-		case part > 0 && payload["thread"] == p.note.Thread:
-			p.note.Parts = max(p.note.Parts, min(int(part), 1<<20))
+		for _, m := range list {
+			p.recognise(m)
+		}
+		if cursor = next; cursor == "" {
+			return nil
 		}
 	}
 	return nil
 }
 
-func (p *poster) readable() string {
-	if p.note.Channel != "" {
-		return p.note.Channel
+// page reads a part of the thread, or of the channel since the delivery was queued.
+func (p *poster) page(ctx context.Context, cursor string) (list []slack.Message, next string, err error) {
+	channel, thread := cmp.Or(p.note.Channel, p.at.channel), cmp.Or(p.note.TS, p.at.thread)
+	oldest := strconv.FormatInt(p.d.Queued.Add(-time.Minute).Unix(), 10)
+	if thread != "" {
+		list, _, next, err = p.api.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{
+			ChannelID: channel, Timestamp: thread, Oldest: oldest, Limit: 200, Cursor: cursor, IncludeAllMetadata: true,
+		})
+		return list, next, err
 	}
-	return p.at.channel
+	answer, err := p.api.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{
+		ChannelID: channel, Oldest: oldest, Limit: 200, Cursor: cursor, IncludeAllMetadata: true,
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return answer.Messages, answer.ResponseMetaData.NextCursor, nil
+}
+
+// recognise notes a message of this delivery.
+func (p *poster) recognise(m slack.Message) {
+	payload := m.Metadata.EventPayload
+	if m.Metadata.EventType != eventType || payload["key"] != p.d.Key() {
+		return
+	}
+	part, _ := payload["part"].(float64)
+	switch {
+	case part == 0 && p.note.TS == "":
+		p.note.TS, p.note.Channel = m.Timestamp, p.at.channel
+	case part > 0 && payload["thread"] == p.note.Thread:
+		p.note.Parts = max(p.note.Parts, min(int(part), 1<<20))
+	}
 }
 
 func digestOf(thread []message) (string, error) {

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -213,7 +214,16 @@ func (s *server) history(w http.ResponseWriter, r *http.Request) {
 			list = append(list, map[string]any{"type": "message", "ts": p.ts, "text": p.text, "metadata": p.metadata})
 		}
 	}
-	answer(w, map[string]any{"ok": true, "messages": list})
+	// Three to a page, the latest first in a channel, as Slack does.
+	if r.Form.Get("ts") == "" {
+		slices.Reverse(list)
+	}
+	from, _ := strconv.Atoi(r.Form.Get("cursor"))
+	from, next := min(from, len(list)), ""
+	if from+3 < len(list) {
+		next = strconv.Itoa(from + 3)
+	}
+	answer(w, map[string]any{"ok": true, "messages": list[from:min(from+3, len(list))], "has_more": next != "", "response_metadata": map[string]string{"next_cursor": next}})
 }
 
 func units(s string) int { return len(utf16.Encode([]rune(s))) }
