@@ -254,6 +254,35 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
+// TestDoubt: what could not be told and fails now is new; what failed and cannot
+// be told any more, and an exception that ended, make no quiet day.
+func TestDoubt(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	s, in := serve(t, c), install(t, c)
+	sink := in.sink(s, in.byWebhook(s))
+	in.night(nil, bucket{name: "a", unsure: "STO"}, bucket{name: "b", fails: "NET", exception: "EX-1"})
+	for i, tt := range []struct {
+		estate []bucket
+		want   []string
+	}{
+		{[]bucket{{name: "a", fails: "STO"}, {name: "b", fails: "NET", exception: "EX-1"}}, []string{"1 new, 0 fixed, 0 still open", "0 not evaluated (−1)"}},
+		{[]bucket{{name: "a", unsure: "STO"}, {name: "b", fails: "NET", exception: "EX-1"}}, []string{"0 new, 0 fixed, 0 still open", "1 not evaluated (+1)", "0 fail (−1)"}},
+		{[]bucket{{name: "a", unsure: "STO"}, {name: "b", fails: "NET"}}, []string{"0 new, 0 fixed, 1 still open", "1 fail (+1)", "0 accepted by exception (−1)"}},
+		{[]bucket{{name: "a", unsure: "STO"}, {name: "b", fails: "NET"}}, []string{"nothing new, nothing fixed", "1 still open (1 high), 1 not evaluated"}},
+	} {
+		in.night(nil, tt.estate...)
+		if err := in.flush(sink); err != nil {
+			t.Fatal(err)
+		}
+		list := s.messages()
+		if len(list) != i+2 {
+			t.Fatalf("night %d: %d messages", i, len(list))
+		}
+		says(t, list[len(list)-1].all(), tt.want...)
+	}
+}
+
 // TestUnseen: what cannot be seen any more is told on the first night, and
 // counted on those that follow.
 func TestUnseen(t *testing.T) {

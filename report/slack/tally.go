@@ -195,5 +195,16 @@ func (t *tally) unnamed(s audit.Spell) {
 
 // quiet tells whether nothing happened that anybody should look at.
 func (t *tally) quiet() bool {
-	return t.history && t.rec.Run.Status == audit.Complete && t.fresh.n+t.fixed.n+t.ended.n+t.doubtful+t.losing == 0
+	return t.history && t.rec.Run.Status == audit.Complete && t.fresh.n+t.fixed.n+t.ended.n+t.doubtful+t.losing == 0 && t.steady()
+}
+
+// steady tells whether as many fail, are accepted and cannot be evaluated as
+// before: an exception that ended, or what cannot be told any more, opens and
+// closes nothing.
+func (t *tally) steady() bool {
+	if t.before == nil {
+		return true
+	}
+	now, was := t.posture(t.rec.Run), t.posture(*t.before)
+	return now.fail == was.fail && now.accepted == was.accepted && now.unsure == was.unsure
 }
