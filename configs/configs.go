@@ -26,6 +26,7 @@ type Config struct {
 	Parameters map[string]map[string]any
 	Sources    Sources
 	Sinks      Sinks
+	Nudges     Nudges
 	Log        Log
 	API        API
 	Warnings   []string // what is allowed and unwise, with file, line and field
@@ -38,6 +39,7 @@ type Sinks struct {
 	Pack    *Folder
 	Streams []Stream
 	Elastic *Elasticsearch
+	Slack   *Slack
 }
 
 // Console prints a run on the terminal.
@@ -107,7 +109,8 @@ func Parse(b []byte, file string) (Config, error) {
 		"data_dir": d.path(&c.DataDir), "library": d.path(&c.Library), "exceptions": d.path(&c.Exceptions),
 		"parameters": d.parameters(&c.Parameters), "sources": note("sources", d.sources(&c.Sources)),
 		"sinks": note("sinks", d.sinks(&c.Sinks)), "log": d.log(&c.Log),
-		"api": d.api(&c.API),
+		"api":    d.api(&c.API),
+		"nudges": d.nudges(&c.Nudges),
 	})
 	for _, name := range []string{"version", "entity", "system", "sources"} {
 		if !given[name] {
@@ -210,6 +213,7 @@ func (d *decoder) sinks(into *Sinks) read {
 			"pack":          folder(&into.Pack),
 			"streams":       d.streams(&into.Streams),
 			"elasticsearch": d.elasticsearch(&into.Elastic),
+			"slack":         d.slack(&into.Slack),
 		})
 	}
 }

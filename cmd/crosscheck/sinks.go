@@ -43,6 +43,7 @@ func (a *app) sinks(in *installation, made *packs) ([]audit.Sink, error) {
 		sink("files", in.cfg.Sinks.Files, func(cfg configs.Folder) (audit.Sink, error) { return files.New(files.Config{Dir: cfg.Dir}) }),
 		sink("pack", in.cfg.Sinks.Pack, func(cfg configs.Folder) (audit.Sink, error) { return a.packing(in, cfg.Dir, made) }),
 		sink("elasticsearch", in.cfg.Sinks.Elastic, func(cfg configs.Elasticsearch) (audit.Sink, error) { return a.elastic(cfg, in.log) }),
+		sink("slack", in.cfg.Sinks.Slack, func(cfg configs.Slack) (audit.Sink, error) { return a.slack(in, cfg) }),
 	} {
 		s, err := register()
 		if err != nil {
@@ -59,7 +60,7 @@ func (a *app) sinks(in *installation, made *packs) ([]audit.Sink, error) {
 		}
 		out = append(out, s)
 	}
-	return out, nil
+	return in.nudging(out)
 }
 
 // streamed is a stream as it is configured.
@@ -138,7 +139,11 @@ func (b byHand) Deliver(ctx context.Context, rec audit.Record) error {
 			return err
 		}
 	}
-	return b.Flush(ctx)
+	err := b.Flush(ctx)
+	if len(b.Announcers(audit.OfNudge)) > 0 {
+		err = errors.Join(err, b.Flush(ctx)) // what was announced meanwhile; what failed waits for its time
+	}
+	return err
 }
 
 // shown is the sink that shows a run to whoever asked for it.
