@@ -41,9 +41,18 @@ func TestExample(t *testing.T) {
 		Sinks: configs.Sinks{
 			Console: &configs.Console{Format: "table"}, Files: &configs.Folder{Dir: "crosscheck-data/runs"}, Pack: &configs.Folder{Dir: "crosscheck-data/packs"},
 		},
-		Log: configs.Log{Level: "warn", Format: "text"},
+		Schedules: []configs.Schedule{
+			{
+				Name: "nightly", Cron: "30 2 * * *", TimeZone: "Europe/Berlin", Jitter: 10 * time.Minute, Within: 8 * time.Hour,
+				Timeout: 4 * time.Hour, Retries: 3, Backoff: 10 * time.Minute,
+			},
+			{Name: "exposed", Cron: "0 8-18 * * 1-5", TimeZone: "Europe/Berlin", Skip: true, Severity: "high", Frameworks: []string{"soc2-2017"}, Retries: 2},
+			{Name: "monthly", Cron: "0 5 1 * *", Full: true, Retries: 2},
+		},
+		Daemon: configs.Daemon{Grace: 10 * time.Minute},
+		Log:    configs.Log{Level: "warn", Format: "text"},
 	}
-	if diff := cmp.Diff(got, want, cmpopts.IgnoreTypes(configs.Secret{})); diff != "" {
+	if diff := cmp.Diff(got, want, cmpopts.IgnoreTypes(configs.Secret{}), cmpopts.IgnoreUnexported(configs.Schedule{})); diff != "" {
 		t.Errorf("Load() (-got +want):\n%s", diff)
 	}
 	if got.Sources.NetBox[0].Token.IsZero() {
@@ -71,7 +80,7 @@ func TestErrors(t *testing.T) {
 		"only a comment":    {"# nothing\n", "c.yaml:1: the file is empty"},
 		"no yaml":           {head + "sources: {aws: [}\n", "c.yaml:4: no YAML: did not find expected node content"},
 		"two documents":     {head + "sources: {demo: true}\n---\nversion: 1\n", "c.yaml:1: more than one YAML document"},
-		"a list":            {"- version: 1\n", "c.yaml:1: expected a mapping with data_dir, entity, exceptions"},
+		"a list":            {"- version: 1\n", "c.yaml:1: expected a mapping with daemon, data_dir, entity, exceptions"},
 		"nothing required":  {"log: {}\n", "c.yaml:1: version: required\nc.yaml:1: entity: required\nc.yaml:1: system: required\nc.yaml:1: sources: required"},
 		"other version":     {"version: 2\nentity: E\nsystem: S\nsources: {demo: true}\n", "c.yaml:1: version: expected 1, got 2"},
 		"misspelt":          {head + "sources: {demo: true}\nexeptions: e.yaml\n", "c.yaml:5: exeptions: unknown field, did you mean exceptions?"},
