@@ -82,7 +82,7 @@ func (a *app) outbox(in *installation, made *packs, tell func(audit.Event)) (*re
 		return nil, err
 	}
 	return report.New(report.Config{
-		Queue: in.ledger, Sinks: list, Now: a.now, Log: in.log, Tell: tell,
+		Queue: in.ledger, Sinks: list, Now: a.now, Log: in.log, Tell: tell, Observe: in.observe,
 		Record: func(ctx context.Context, id string) (audit.Record, error) {
 			run, err := in.ledger.Run(ctx, id)
 			if err != nil {
