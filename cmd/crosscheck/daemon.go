@@ -257,9 +257,15 @@ func (d *daemon) answer(f force, fail func(error)) (shut func(context.Context), 
 	if err != nil || ln == nil {
 		return func(context.Context) {}, err
 	}
+	f.in.log.Info("answering", "address", ln.Addr().String())
+	return serveOn(ln, h, f.in.log, fail), nil
+}
+
+// serveOn serves HTTP until it is shut, and says if it cannot.
+func serveOn(ln net.Listener, h http.Handler, log *slog.Logger, fail func(error)) (shut func(context.Context)) {
 	s := &http.Server{
 		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(f.in.log.Handler(), slog.LevelWarn),
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -268,13 +274,12 @@ func (d *daemon) answer(f force, fail func(error)) (shut func(context.Context), 
 			fail(fmt.Errorf("serving HTTP on %s: %w", ln.Addr(), err))
 		}
 	}()
-	f.in.log.Info("answering", "address", ln.Addr().String())
 	return func(ctx context.Context) {
 		if err := s.Shutdown(ctx); err != nil {
 			_ = s.Close() // who is still asking has had the time
 		}
 		<-ended
-	}, nil
+	}
 }
 
 // reloads reads the configuration again each time it is asked to.
