@@ -42,7 +42,7 @@ missed while nothing ran is made up for or announced.
 SIGTERM and SIGINT stop it: an audit that runs gets daemon.grace to end, deliveries
 wait in the ledger for the next start. SIGHUP reads the configuration again; one that
 is wrong is logged, and the old one stays in force. It speaks to systemd
-(Type=notify-reload, WatchdogSec=).
+(Type=notify, WatchdogSec=).
 
 Exit codes: 0 it was stopped; 1 it could not start, or another daemon has the data_dir.`,
 		Example: `  crosscheck --config /etc/crosscheck/crosscheck.yaml daemon
