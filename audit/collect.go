@@ -43,10 +43,10 @@ func (a *Auditor) collect(ctx context.Context, run *Run, last Run, o Order) erro
 				like = s.Digest
 			}
 		}
-		g.Go(func() (err error) {
+		g.Go(Guarded(func() (err error) {
 			out[i], notices[i], err = a.snapshot(gctx, r, like, o.Scope.Resources)
 			return err
-		})
+		}))
 	}
 	if err := g.Wait(); err != nil {
 		return err
