@@ -50,12 +50,12 @@ func (a *Auditor) collect(ctx context.Context, run *Run, last Run, o Order) erro
 				like = s.Digest
 			}
 		}
-		g.Go(func() error {
+		g.Go(Guarded(func() error {
 			return a.observed(o, "collect", r.origin, func() (err error) {
 				out[i], notices[i], err = a.snapshot(gctx, r, filepath.Join(dir, strconv.Itoa(i)), like, o.Scope.Resources)
 				return err
 			})
-		})
+		}))
 	}
 	if err := g.Wait(); err != nil {
 		return err

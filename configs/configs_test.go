@@ -49,8 +49,18 @@ func TestExample(t *testing.T) {
 				{Name: "prometheus", Roles: []string{"viewer"}}, {Name: "jo", Roles: []string{"auditor", "operator"}}, {Name: "sam", Roles: []string{"approver"}},
 			},
 		},
+		Schedules: []configs.Schedule{
+			{
+				Name: "nightly", Cron: "30 2 * * *", TimeZone: "Europe/Berlin", Jitter: 10 * time.Minute, Within: 8 * time.Hour,
+				Timeout: 4 * time.Hour, Retries: 3, Backoff: 10 * time.Minute,
+			},
+			{Name: "exposed", Cron: "0 8-18 * * 1-5", TimeZone: "Europe/Berlin", Skip: true, Severity: "high", Frameworks: []string{"soc2-2017"}, Retries: 2},
+			{Name: "monthly", Cron: "0 5 1 * *", Full: true, Retries: 2},
+		},
+		Daemon: configs.Daemon{Grace: 10 * time.Minute},
+		Log:    configs.Log{Level: "warn", Format: "text"},
 	}
-	if diff := cmp.Diff(got, want, cmpopts.IgnoreTypes(configs.Secret{})); diff != "" {
+	if diff := cmp.Diff(got, want, cmpopts.IgnoreTypes(configs.Secret{}), cmpopts.IgnoreUnexported(configs.Schedule{})); diff != "" {
 		t.Errorf("Load() (-got +want):\n%s", diff)
 	}
 	if got.Sources.NetBox[0].Token.IsZero() {

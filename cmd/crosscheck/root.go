@@ -65,6 +65,8 @@ which needs no network and no credentials.`,
 		a.elasticCmd(),
 		a.controlsCmd(),
 		a.configCmd(),
+		a.daemonCmd(),
+		a.schedulesCmd(),
 		a.versionCmd(),
 	)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
@@ -87,6 +89,15 @@ func group(cmd *cobra.Command, below ...*cobra.Command) *cobra.Command {
 
 // load reads the configuration that is in force and says what is unwise in it.
 func (a *app) load() (configs.Config, error) {
+	cfg, err := a.read()
+	for _, w := range cfg.Warnings {
+		a.note("warning: %s", w)
+	}
+	return cfg, err
+}
+
+// read reads the configuration that is in force.
+func (a *app) read() (configs.Config, error) {
 	path := a.config
 	if path == "" {
 		path = os.Getenv("CROSSCHECK_CONFIG")
@@ -102,11 +113,7 @@ func (a *app) load() (configs.Config, error) {
 	if path == "" {
 		return configs.Demo()
 	}
-	cfg, err := configs.Load(path)
-	for _, w := range cfg.Warnings {
-		a.note("warning: %s", w)
-	}
-	return cfg, err
+	return configs.Load(path)
 }
 
 // command is how a command is typed so that it finds what this one found.

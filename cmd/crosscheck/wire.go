@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/configs"
@@ -31,8 +32,9 @@ type installation struct {
 	vault    *evidence.Vault
 	ledger   *ledger.Ledger
 	decides  func(*policies.Library) (*evaluate.Engine, error)
-	mu       sync.Mutex                  // of deciders: sinks work at the same time
-	deciders map[[2]string]audit.Decider // by the digests of library and configuration
+	mu       sync.Mutex                                    // of deciders: sinks work at the same time
+	deciders map[[2]string]audit.Decider                   // by the digests of library and configuration
+	observe  func(sink, status string, took time.Duration) // may be nil; told of each try of a delivery
 }
 
 // library loads the library that the configuration names, with its parameters.
@@ -57,7 +59,12 @@ func (a *app) prepare() (*installation, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &installation{cfg: cfg, log: a.logger(cfg.Log), deciders: map[[2]string]audit.Decider{}}
+	return a.prepareAs(cfg)
+}
+
+// prepareAs makes all of the installation of a configuration but its ledger.
+func (a *app) prepareAs(cfg configs.Config) (in *installation, err error) {
+	in = &installation{cfg: cfg, log: a.logger(cfg.Log), deciders: map[[2]string]audit.Decider{}}
 	if in.library, err = library(cfg); err != nil {
 		return nil, err
 	}

@@ -151,7 +151,7 @@ func (r *reading) population(ctx context.Context, k kind) error {
 		if !seen[native] { // pages shift while resources come and go
 			seen[native] = true
 			listed++
-			g.Go(func() error { return r.resource(gctx, k, element, native) })
+			g.Go(audit.Guarded(func() error { return r.resource(gctx, k, element, native) }))
 		}
 	})
 	if werr := g.Wait(); werr != nil {

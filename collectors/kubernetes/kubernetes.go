@@ -112,7 +112,7 @@ func (c *Collector) listAll(ctx context.Context, client rest.Interface, kinds []
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(c.cfg.Parallel)
 	for i, k := range kinds {
-		g.Go(func() error {
+		g.Go(audit.Guarded(func() error {
 			l := &lister{kind: k, origin: c.origin, client: client, page: c.cfg.Page, redactor: c.cfg.Redactor, log: c.cfg.Log, w: w, seen: map[string]struct{}{}}
 			if silent.Load() >= maxSilent {
 				out[i] = l.unasked()
@@ -126,7 +126,7 @@ func (c *Collector) listAll(ctx context.Context, client rest.Interface, kinds []
 			}
 			out[i] = l.listing
 			return err
-		})
+		}))
 	}
 	return out, g.Wait()
 }
