@@ -42,7 +42,6 @@ func TestExample(t *testing.T) {
 			Console: &configs.Console{Format: "table"}, Files: &configs.Folder{Dir: "crosscheck-data/runs"}, Pack: &configs.Folder{Dir: "crosscheck-data/packs"},
 			Streams: []configs.Stream{{Name: "siem", File: "decisions.ndjson"}},
 		},
-		Log: configs.Log{Level: "warn", Format: "text"},
 		API: configs.API{
 			Listen: "127.0.0.1:8484", TLS: &configs.TLS{CertFile: "api.pem", KeyFile: "api-key.pem"},
 			Tokens: []configs.APIToken{
@@ -88,7 +87,7 @@ func TestErrors(t *testing.T) {
 		"only a comment":    {"# nothing\n", "c.yaml:1: the file is empty"},
 		"no yaml":           {head + "sources: {aws: [}\n", "c.yaml:4: no YAML: did not find expected node content"},
 		"two documents":     {head + "sources: {demo: true}\n---\nversion: 1\n", "c.yaml:1: more than one YAML document"},
-		"a list":            {"- version: 1\n", "c.yaml:1: expected a mapping with api, data_dir, entity, exceptions"},
+		"a list":            {"- version: 1\n", "c.yaml:1: expected a mapping with api, daemon, data_dir, entity, exceptions"},
 		"nothing required":  {"log: {}\n", "c.yaml:1: version: required\nc.yaml:1: entity: required\nc.yaml:1: system: required\nc.yaml:1: sources: required"},
 		"other version":     {"version: 2\nentity: E\nsystem: S\nsources: {demo: true}\n", "c.yaml:1: version: expected 1, got 2"},
 		"misspelt":          {head + "sources: {demo: true}\nexeptions: e.yaml\n", "c.yaml:5: exeptions: unknown field, did you mean exceptions?"},

@@ -83,7 +83,7 @@ func (b occurrenceBook) KeepOccurrences(ctx context.Context, list []audit.Occurr
 
 // due runs a scheduled audit.
 func (d *daemon) due(ctx context.Context, due schedule.Due) schedule.Ended {
-	order := audit.Order{Trigger: audit.Schedule, Scope: due.Audit.Scope, Full: due.Audit.Full, Audit: due.Audit.Name}
+	order := orderOf(due.Audit)
 	run, err := d.perform(ctx, order, due.Audit.Timeout, func(ctx context.Context, attempt string) error {
 		return d.ledger.KeepOccurrences(ctx, []audit.Occurrence{{
 			Audit: due.Audit.Name, Due: due.At, Status: audit.DueRunning, Tries: due.Try, Attempt: attempt, At: d.app.now(),
@@ -107,6 +107,11 @@ func (d *daemon) perform(ctx context.Context, order audit.Order, within time.Dur
 		return audit.Run{}, context.Cause(ctx)
 	}
 	defer func() { <-d.slot }()
+	return d.alone(ctx, order, within, began)
+}
+
+// alone is perform for who holds the slot.
+func (d *daemon) alone(ctx context.Context, order audit.Order, within time.Duration, began func(ctx context.Context, attempt string) error) (run audit.Run, err error) {
 	j := &job{d: d, order: order, within: within, began: began, f: d.inForce()}
 	j.log = j.f.in.log.With("audit", j.name())
 	ctx, j.cut = context.WithCancelCause(ctx)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -22,12 +21,6 @@ import (
 	"github.com/crosscheck-dev/crosscheck/evidence/ledger"
 	"github.com/crosscheck-dev/crosscheck/report"
 )
-
-// handler answers what is asked over HTTP.
-func (a *app) handler(_ *daemon) (http.Handler, error) { return http.NotFoundHandler(), nil }
-
-// listener is where the daemon is asked over HTTP; nil: nowhere.
-func (a *app) listener(_ configs.Config) (net.Listener, error) { return nil, nil }
 
 // cutting is how long deliveries, requests and the like get once they are cut.
 const cutting = 20 * time.Second
@@ -67,7 +60,7 @@ type daemon struct {
 	notify  *notifier
 	slot    chan struct{} // held by whoever audits
 	ran     func(name string, run audit.Run, took time.Duration, err error)
-	tried   func(sink, status string, took time.Duration)
+	http    *answering
 
 	mu  sync.Mutex
 	now force
@@ -76,11 +69,13 @@ type daemon struct {
 
 // force is the configuration in force with what delivers by it.
 type force struct {
-	in     *installation
-	box    *report.Outbox
-	audits []schedule.Audit
-	cut    func()
-	done   chan struct{} // closed once it delivers no more
+	in      *installation
+	box     *report.Outbox
+	audits  []schedule.Audit
+	handler http.Handler
+	buttons interface{ Wait() } // Slack's; nil where there are none
+	cut     func()
+	done    chan struct{} // closed once it delivers no more
 }
 
 // daemonState is how it stands with the daemon.
@@ -126,6 +121,9 @@ func (a *app) daemon(ctx context.Context, hup <-chan os.Signal, getenv func(stri
 		return err
 	}
 	d := &daemon{app: a, dataDir: cfg.DataDir, slot: make(chan struct{}, 1)}
+	if d.http, err = d.answers(cfg); err != nil {
+		return err
+	}
 	if d.ledger, err = ledger.Open(ctx, filepath.Join(cfg.DataDir, "ledger.db")); err != nil {
 		return err
 	}
@@ -162,7 +160,7 @@ func (d *daemon) prepare(cfg configs.Config) (force, error) {
 	if err != nil {
 		return force{}, err
 	}
-	in.ledger, in.observe = d.ledger, d.tried
+	in.ledger = d.ledger
 	_, xerr := exceptions(cfg, in.library.Catalog)
 	sup := supplies{log: in.log, catalog: in.library.Catalog}
 	if sup.redactor, err = passingRedactor(); err != nil {
@@ -175,7 +173,11 @@ func (d *daemon) prepare(cfg configs.Config) (force, error) {
 		f.audits, serr = schedules(cfg, in.library.Catalog, cs)
 	}
 	f.box, berr = d.app.outbox(in, &packs{}, nil)
-	return f, errors.Join(xerr, cerr, serr, berr)
+	if err := errors.Join(xerr, cerr, serr, berr); err != nil {
+		return f, err
+	}
+	f.handler, f.buttons, err = d.handler(f)
+	return f, err
 }
 
 // enforce has the daemon work by a configuration from now on.
@@ -183,6 +185,7 @@ func (d *daemon) enforce(ctx context.Context, f force) error {
 	if err := d.sched.Replace(f.audits); err != nil {
 		return err
 	}
+	d.http.replace(f)
 	delivering, cut := context.WithCancel(ctx)
 	f.cut = cut
 	d.mu.Lock()
@@ -215,7 +218,7 @@ func (d *daemon) serve(ctx context.Context, hup <-chan os.Signal, f force) error
 	if err := d.enforce(lasting, f); err != nil {
 		return err
 	}
-	shut, err := d.answer(f, fail)
+	shut, err := d.http.serve(lasting, f, fail)
 	if err != nil {
 		return err
 	}
@@ -239,47 +242,12 @@ func (d *daemon) serve(ctx context.Context, hup <-chan os.Signal, f force) error
 	case <-pause.Done():
 		d.log().WarnContext(lasting, "a delivery does not end: it is made again after the next start")
 	}
-	shut(pause)
+	shut()
 	d.log().InfoContext(lasting, "daemon stopped")
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return cause
 	}
 	return nil
-}
-
-// answer serves HTTP until it is shut.
-func (d *daemon) answer(f force, fail func(error)) (shut func(context.Context), err error) {
-	h, err := d.app.handler(d)
-	if err != nil {
-		return nil, err
-	}
-	ln, err := d.app.listener(f.in.cfg)
-	if err != nil || ln == nil {
-		return func(context.Context) {}, err
-	}
-	f.in.log.Info("answering", "address", ln.Addr().String())
-	return serveOn(ln, h, f.in.log, fail), nil
-}
-
-// serveOn serves HTTP until it is shut, and says if it cannot.
-func serveOn(ln net.Listener, h http.Handler, log *slog.Logger, fail func(error)) (shut func(context.Context)) {
-	s := &http.Server{
-		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		if err := s.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-			fail(fmt.Errorf("serving HTTP on %s: %w", ln.Addr(), err))
-		}
-	}()
-	return func(ctx context.Context) {
-		if err := s.Shutdown(ctx); err != nil {
-			_ = s.Close() // who is still asking has had the time
-		}
-		<-ended
-	}
 }
 
 // reloads reads the configuration again each time it is asked to.

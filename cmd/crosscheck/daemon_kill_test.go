@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ system: S
 library: library
 sources: {demo: true, terraform: [{name: t, files: [t.tfstate]}]}
 sinks: {files: {}, pack: {}}
+api: {listen: "127.0.0.1:0"}
 schedules:
   - {name: all, cron: "*/3 * * * * *", retries: 20, backoff: 1s}
   - {name: part, cron: "*/2 * * * * *", time_zone: Europe/Berlin, retries: 20, backoff: 1s, scope: {severity: high, origins: [terraform/t]}}
@@ -33,21 +35,39 @@ schedules:
 
 var oftenTimes = map[string]string{"all": "*/3 * * * * *", "part": "*/2 * * * * *"}
 
+// transcript is what a process says, which may be read while it says it.
+type transcript struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (t *transcript) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.buf.Write(b)
+}
+
+func (t *transcript) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.buf.String()
+}
+
 // startDaemon starts one as a process of its own.
-func startDaemon(t *testing.T, h home, env ...string) (*exec.Cmd, *bytes.Buffer) {
+func startDaemon(t *testing.T, h home, env ...string) (*exec.Cmd, *transcript) {
 	t.Helper()
-	var stderr bytes.Buffer
+	stderr := &transcript{}
 	cmd := h.command(t.Context(), env, "daemon")
-	cmd.Stderr = &stderr
+	cmd.Stderr = stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill() }) // it has ended, unless the test failed
-	return cmd, &stderr
+	return cmd, stderr
 }
 
 // stopDaemon has one stop by itself.
-func stopDaemon(t *testing.T, cmd *exec.Cmd, stderr *bytes.Buffer) {
+func stopDaemon(t *testing.T, cmd *exec.Cmd, stderr *transcript) {
 	t.Helper()
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

@@ -5,12 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -30,7 +26,7 @@ func seldom(t *testing.T, cron string) home {
 }
 
 func seldomConfig(cron string) string {
-	return "version: 1\nentity: E\nsystem: S\nlibrary: library\nsources: {terraform: [{name: t, files: [t.tfstate]}]}\nsinks: {files: {}}\n" +
+	return "version: 1\nentity: E\nsystem: S\nlibrary: library\nsources: {terraform: [{name: t, files: [t.tfstate]}]}\nsinks: {files: {}}\napi: {listen: '127.0.0.1:0'}\n" +
 		"log: {format: json}\nschedules:\n  - name: a\n    cron: '" + cron + "'\n    backoff: 1s\n"
 }
 
@@ -100,7 +96,7 @@ func TestDaemonAndSystemd(t *testing.T) {
 	}
 	for _, want := range []string{
 		`"msg":"audit begins","audit":"a","trigger":"schedule"`, `"msg":"audit ended","audit":"a","run":"`, fmt.Sprintf(`"fail":%d`, volumes),
-		`"msg":"configuration refused: the old one stays in force","file":"crosscheck.yaml","line":13,"field":"schedules[1].cron","error":"cron expression`,
+		`"msg":"configuration refused: the old one stays in force","file":"crosscheck.yaml","line":14,"field":"schedules[1].cron","error":"cron expression`,
 		`"msg":"configuration reloaded"`, `"msg":"daemon stopped"`,
 	} {
 		if !strings.Contains(stderr.String(), want) {
@@ -180,6 +176,9 @@ func inProcess(t *testing.T, h home) *daemon {
 		t.Fatal(err)
 	}
 	d := &daemon{app: a, dataDir: cfg.DataDir, slot: make(chan struct{}, 1), ledger: openLedger(t, h), notify: &notifier{}}
+	if d.http, err = d.answers(cfg); err != nil {
+		t.Fatal(err)
+	}
 	f, err := d.prepare(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -238,8 +237,8 @@ func TestReloadRefused(t *testing.T) {
 	for name, tt := range map[string]struct{ config, want string }{
 		"no yaml":         {"version: [", "crosscheck.yaml:2: no YAML"},
 		"data_dir":        {seldomConfig("0 0 1 1 *") + "data_dir: elsewhere\n", "restart the daemon to move"},
-		"unknown control": {seldomConfig("0 0 1 1 *") + "    scope: {controls: [XXX-999]}\n", "crosscheck.yaml:12: schedules[0].scope:"},
-		"unknown origin":  {seldomConfig("0 0 1 1 *") + "    scope: {origins: [aws/1/x]}\n", "crosscheck.yaml:12: schedules[0].scope:"},
+		"unknown control": {seldomConfig("0 0 1 1 *") + "    scope: {controls: [XXX-999]}\n", "crosscheck.yaml:13: schedules[0].scope:"},
+		"unknown origin":  {seldomConfig("0 0 1 1 *") + "    scope: {origins: [aws/1/x]}\n", "crosscheck.yaml:13: schedules[0].scope:"},
 		"no library":      {strings.Replace(seldomConfig("0 0 1 1 *"), "library: library", "library: none", 1), "library"},
 		"exceptions":      {seldomConfig("0 0 1 1 *") + "exceptions: none.yaml\n", "none.yaml"},
 	} {
@@ -254,38 +253,4 @@ func TestReloadRefused(t *testing.T) {
 	if s := d.state(); s.ConfigError != "" || s.Loaded.Equal(before.Loaded) || s.Audits[0].Times.String() != "0 0 1 2 * UTC" {
 		t.Errorf("mended: %+v", s)
 	}
-}
-
-// TestAnswer: requests under way end, and then nobody is answered.
-func TestAnswer(t *testing.T) {
-	t.Parallel()
-	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	shut := serveOn(ln, http.NotFoundHandler(), slog.New(slog.DiscardHandler), func(err error) { t.Error(err) })
-	ask := func() (*http.Response, error) {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+ln.Addr().String()+"/healthz", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return http.DefaultClient.Do(req)
-	}
-	res, err := ask()
-	if err != nil || res.StatusCode != http.StatusNotFound {
-		t.Fatalf("%v, %v", res, err)
-	}
-	_ = res.Body.Close()
-	shut(t.Context())
-	if _, err := ask(); err == nil {
-		t.Error("it still answers")
-	}
-	var once sync.Once
-	failed := make(chan error, 1)
-	_ = ln.Close()
-	shut = serveOn(ln, http.NotFoundHandler(), slog.New(slog.DiscardHandler), func(err error) { once.Do(func() { failed <- err }) })
-	if err := <-failed; err == nil {
-		t.Error("what cannot be served is no error")
-	}
-	shut(t.Context())
 }

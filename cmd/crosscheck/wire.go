@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/configs"
@@ -32,9 +31,8 @@ type installation struct {
 	vault    *evidence.Vault
 	ledger   *ledger.Ledger
 	decides  func(*policies.Library) (*evaluate.Engine, error)
-	mu       sync.Mutex                                    // of deciders: sinks work at the same time
-	deciders map[[2]string]audit.Decider                   // by the digests of library and configuration
-	observe  func(sink, status string, took time.Duration) // may be nil; told of each try of a delivery
+	mu       sync.Mutex                  // of deciders: sinks work at the same time
+	deciders map[[2]string]audit.Decider // by the digests of library and configuration
 }
 
 // library loads the library that the configuration names, with its parameters.
