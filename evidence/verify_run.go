@@ -88,8 +88,8 @@ func offRecord(run audit.Run) bool {
 		if !s.Recorded {
 			return false
 		}
-		if s.Ended.After(latest) {
-			latest = s.Ended
+		if at := s.Latest(); at.After(latest) {
+			latest = at
 		}
 	}
 	off := run.AsOf.Sub(latest)
