@@ -48,10 +48,11 @@ func (n *Narrow) found() map[string]bool {
 }
 
 // Settle narrows what is said of a reading of everything: what was asked for,
-// was not written and cannot be hidden by a gap is absent.
-func (n *Narrow) Settle(col Collection) Collection {
+// was not written and cannot be hidden by a gap is absent. Where the reading
+// failed nothing is.
+func (n *Narrow) Settle(col Collection, err error) (Collection, error) {
 	if n.request.Whole() {
-		return col
+		return col, err
 	}
 	wrote, all := n.found(), col
 	col.Types, col.Gaps, col.Absent = nil, nil, nil
@@ -75,7 +76,10 @@ func (n *Narrow) Settle(col Collection) Collection {
 			col.Absent = append(col.Absent, id)
 		}
 	}
-	return col
+	if err != nil {
+		col.Types, col.Absent = nil, nil
+	}
+	return col, err
 }
 
 // lists tells whether all resources of the type of a resource were listed, gaps aside.
