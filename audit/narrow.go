@@ -40,6 +40,13 @@ func (n *Narrow) Write(r Resource) error {
 	return nil
 }
 
+// Wrote tells whether a resource that is asked for by id was written.
+func (n *Narrow) Wrote(id string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.wrote[id]
+}
+
 // found tells which of the resources asked for by id were written.
 func (n *Narrow) found() map[string]bool {
 	n.mu.Lock()

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -100,10 +99,7 @@ func rendered(native string) string {
 func natives(list []string) []string {
 	out := make([]string, len(list))
 	for i, native := range list {
-		out[i] = native
-		if plain, err := strconv.Unquote(native); err == nil && rendered(plain) == native {
-			out[i] = plain
-		}
+		out[i] = audit.NativeID(native)
 	}
 	return out
 }
