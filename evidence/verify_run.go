@@ -75,6 +75,9 @@ func (v *verification) run(context.Context) error {
 			v.r.problem(runFile, "origin %q has two snapshots", clip(s.Origin))
 		}
 		v.given(snapshotFile(s.Origin), s.Digest, false)
+		if err := checkFresh(run, s); err != nil {
+			v.r.problem(runFile, "%s: %v", clip(s.Origin), err)
+		}
 	}
 	v.accounts(run)
 	v.r.checked("the run's id: its configuration, library, snapshots with gaps, scope, time and exceptions are those it names")
