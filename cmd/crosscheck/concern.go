@@ -315,10 +315,14 @@ func (n *needing) lookups() error {
 		if declaring[source] == nil {
 			declaring[source] = map[string]bool{}
 		}
-		for _, typ := range n.types(s) {
+		types, err := n.types(s)
+		if err != nil {
+			return err
+		}
+		for _, typ := range types {
 			is, known := declaring[source][typ]
 			if !known {
-				kinds, err := n.in.engine.Declares(source, typ)
+				kinds, err := n.in.engine.CanDeclare(source, typ)
 				if err != nil {
 					return err
 				}
@@ -333,18 +337,20 @@ func (n *needing) lookups() error {
 	return nil
 }
 
-// types are those that an origin has, may have, or that the library knows of its source.
-func (n *needing) types(s audit.Snapshot) []string {
+// types are those that an origin has or may have: those it had, and those that
+// the library's adapters name.
+func (n *needing) types(s audit.Snapshot) ([]string, error) {
 	out := slices.Clone(s.Answers)
 	for _, t := range slices.Concat(s.Types, s.Documents) {
 		out = append(out, t.Type)
 	}
-	for _, t := range types(n.in.library.Catalog, audit.SourceOf(s.Origin)) {
+	named, err := n.in.engine.DeclaringTypes(audit.SourceOf(s.Origin))
+	for _, t := range named {
 		if answers(s, t) {
 			out = append(out, t)
 		}
 	}
-	return unique(out)
+	return unique(out), err
 }
 
 func (n *needing) list() []audit.Need {
