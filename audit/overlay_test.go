@@ -1,12 +1,8 @@
 package audit_test
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"io"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -17,130 +13,6 @@ import (
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/audit/audittest"
 )
-
-const home = "aws/1/eu"
-
-// changing is a source that can be asked for parts, and that changes.
-type changing struct {
-	origin string
-	names  map[string]string // type/native id → name: its first letter is what byName decides
-	denied map[string]bool   // types
-	err    error
-	silent bool // it says nothing of what it did not write
-	asked  []audit.Request
-}
-
-func (c *changing) Origins() []string { return []string{c.origin} }
-
-func (c *changing) Lists(typ string) bool { return typ != "Dear" }
-
-func (c *changing) Collect(_ context.Context, req audit.Request, w audit.SnapshotWriter) (audit.Collection, error) {
-	c.asked = append(c.asked, req)
-	col := audit.Collection{Identity: "me", Exhaustive: true, Calls: []audit.Call{{Operation: "read", Requests: 1}}}
-	n := audit.NewNarrow(req, w)
-	listed := map[string]int64{"T": 0, "L": 0, "Dear": 0}
-	for id, name := range c.names {
-		typ, native, _ := strings.Cut(id, "/")
-		if c.denied[typ] {
-			continue
-		}
-		listed[typ]++
-		r := audit.Resource{Source: "aws", Origin: c.origin, Type: typ, ID: audit.ResourceID(c.origin, typ, native), Name: name, Tags: map[string]string{"owner": "shop"}, Data: map[string]any{"name": name}}
-		if err := n.Write(r); err != nil {
-			return col, err
-		}
-	}
-	for _, typ := range slices.Sorted(maps.Keys(listed)) {
-		if c.denied[typ] {
-			col.Gaps = append(col.Gaps, audit.Gap{Origin: c.origin, Type: typ, Code: audit.AccessDenied, Operation: "list " + typ})
-			continue
-		}
-		col.Types = append(col.Types, audit.TypeCount{Type: typ, Listed: listed[typ], Completeness: audit.Listed})
-	}
-	if c.silent {
-		return audit.Collection{Identity: "me"}, nil
-	}
-	return n.Settle(col, c.err)
-}
-
-// hollowAware decides nothing on what could not be read.
-type hollowAware struct{ byName }
-
-func (d hollowAware) Decide(ctx context.Context, j audit.Judgement, emit func(audit.Verdict) error) error {
-	return d.byName.Decide(ctx, j, func(v audit.Verdict) error {
-		for _, s := range j.Snapshots {
-			if s.Fresh == nil {
-				continue
-			}
-			for _, u := range s.Fresh.Unread {
-				if u.ID == v.Resource {
-					v.Decisions[0].Outcome, v.Decisions[0].Violations = audit.NotEvaluated, nil
-					v.Decisions[0].Reasons = []audit.Reason{{Code: "gap", Where: "/data"}}
-				}
-			}
-		}
-		return emit(v)
-	})
-}
-
-// book is a ledger in memory.
-type book struct{ runs []audit.Run }
-
-func (*book) Begin(context.Context, time.Time) (string, error) { return "1", nil }
-
-func (b *book) Complete(_ context.Context, _ string, rec audit.Record) (audit.Run, error) {
-	b.runs = append(b.runs, rec.Run)
-	return rec.Run, nil
-}
-
-func (b *book) LastComplete(context.Context) (audit.Run, bool, error) {
-	for _, r := range slices.Backward(b.runs) {
-		if r.Status == audit.Complete && r.Scope.Whole() {
-			return r, true, nil
-		}
-	}
-	return audit.Run{}, false, nil
-}
-
-// audited is an auditor that has audited once, an hour ago unless later is another time.
-func audited(t *testing.T, later time.Duration, sources ...audit.Collector) (*audit.Auditor, audit.Run) {
-	t.Helper()
-	now := audittest.Moment
-	a := auditor(t, sources...)
-	a.Ledger, a.Decider, a.Now = &book{}, hollowAware{}, func() time.Time { return now }
-	run, err := a.Run(t.Context(), audit.Order{Trigger: audit.Manual})
-	if err != nil {
-		t.Fatal(err)
-	}
-	now = now.Add(later)
-	return a, run
-}
-
-func again(t *testing.T, a *audit.Auditor, scope audit.Scope, needs ...audit.Need) audit.Run {
-	t.Helper()
-	run, err := a.Run(t.Context(), audit.Order{Trigger: audit.Reaudit, Scope: scope, Overlay: true, Needs: needs, Relink: map[string]string{"C-001 aws/1/eu/T/a": "D1"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return run
-}
-
-func outcomes(t *testing.T, a *audit.Auditor, run audit.Run) map[string]audit.Outcome {
-	t.Helper()
-	out := map[string]audit.Outcome{}
-	rec := audit.Record{Run: run, Catalog: byName{}.Catalog(), Vault: a.Vault}
-	if err := rec.Verdicts(t.Context(), func(v audit.Verdict) error {
-		out[strings.TrimPrefix(v.Resource, home+"/T/")] = v.Decisions[0].Outcome
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-func estate() *changing {
-	return &changing{origin: home, names: map[string]string{"T/a": "fail a", "T/b": "fail b", "T/c": "pass c", "L/x": "x"}, denied: map[string]bool{}}
-}
 
 // TestOneResourceAgain re-audits T/a after something has become of it; T/b
 // changed too, and nobody asks for it.
@@ -160,14 +32,21 @@ func TestOneResourceAgain(t *testing.T) {
 		"another now":   {func(c *changing) { c.names["T/a"] = "fail as never before" }, audit.Complete, map[string]audit.Outcome{"a": audit.Fail}, audit.Fresh{Resources: []string{home + "/T/a"}}, 3, 0},
 		"gone":          {func(c *changing) { delete(c.names, "T/a") }, audit.Complete, map[string]audit.Outcome{}, audit.Fresh{Gone: []string{home + "/T/a"}}, 2, 0},
 		"denied":        {func(c *changing) { c.denied["T"] = true }, audit.Complete, map[string]audit.Outcome{"a": audit.NotEvaluated}, audit.Fresh{Unread: []audit.Unread{asked}}, 3, 0},
-		"nothing said": {func(c *changing) { delete(c.names, "T/a"); c.silent = true }, audit.Complete, map[string]audit.Outcome{"a": audit.NotEvaluated},
-			audit.Fresh{Unread: []audit.Unread{{ID: home + "/T/a", Code: audit.NotCollected, Operation: "no collector reads this type"}}}, 3, 0},
+		"nothing said": {
+			func(c *changing) { delete(c.names, "T/a"); c.silent = true }, audit.Complete,
+			map[string]audit.Outcome{"a": audit.NotEvaluated},
+			audit.Fresh{Unread: []audit.Unread{{ID: home + "/T/a", Code: audit.NotCollected, Operation: "no collector reads this type"}}},
+			3, 0,
+		},
 		"unreachable": {
 			func(c *changing) {
 				c.names = nil
 				c.err = &audit.SourceError{Code: audit.Unreachable, Operation: "dial", Err: io.ErrUnexpectedEOF}
 			},
-			audit.Incomplete, map[string]audit.Outcome{"a": audit.NotEvaluated}, audit.Fresh{Unread: []audit.Unread{{ID: home + "/T/a", Code: audit.Unreachable, Operation: "dial"}}}, 3, 1,
+			audit.Incomplete,
+			map[string]audit.Outcome{"a": audit.NotEvaluated},
+			audit.Fresh{Unread: []audit.Unread{{ID: home + "/T/a", Code: audit.Unreachable, Operation: "dial"}}},
+			3, 1,
 		},
 	}
 	for name, tt := range tests {
@@ -283,7 +162,10 @@ func TestTypesAgain(t *testing.T) {
 	}{
 		"judged": {
 			func(c *changing) { delete(c.names, "T/a"); c.names["T/n"] = "fail n"; c.names["L/y"] = "y" },
-			audit.Need{Types: []string{"T", never}}, []string{never, "T"}, []string{"L/x", "T/b", "T/c", "T/n"}, nil, nil,
+			audit.Need{Types: []string{"T", never}},
+			[]string{never, "T"},
+			[]string{"L/x", "T/b", "T/c", "T/n"},
+			nil, nil,
 		},
 		"judged, and denied": {
 			func(c *changing) { c.denied["T"] = true }, audit.Need{Types: []string{"T"}}, []string{"T"}, []string{"L/x"}, []string{"T AccessDenied list T"}, nil,
@@ -292,15 +174,27 @@ func TestTypesAgain(t *testing.T) {
 			func(c *changing) { c.names = map[string]string{"L/y": "y"} }, audit.Need{Lookups: []string{"L"}}, []string{"L"}, []string{"L/y", "T/a", "T/b", "T/c"}, nil, nil,
 		},
 		"looked up, and denied": {
-			func(c *changing) { c.denied["L"] = true }, audit.Need{Types: []string{"T"}, Lookups: []string{"L"}}, []string{"L", "T"},
-			[]string{"L/x", "T/a", "T/b", "T/c"}, []string{"L AccessDenied list L"}, nil,
+			func(c *changing) { c.denied["L"] = true },
+			audit.Need{Types: []string{"T"}, Lookups: []string{"L"}},
+			[]string{"L", "T"},
+			[]string{"L/x", "T/a", "T/b", "T/c"},
+			[]string{"L AccessDenied list L"},
+			nil,
 		},
 		"looked up, and dear": {
-			func(*changing) {}, audit.Need{Types: []string{"T"}, Lookups: []string{"Dear"}}, []string{"T"}, []string{"L/x", "T/a", "T/b", "T/c"}, nil,
+			func(*changing) {},
+			audit.Need{Types: []string{"T"}, Lookups: []string{"Dear"}},
+			[]string{"T"},
+			[]string{"L/x", "T/a", "T/b", "T/c"},
+			nil,
 			[]string{"not_read_again " + home + "/Dear"},
 		},
 		"nobody knows what is looked up": {
-			func(*changing) {}, audit.Need{Types: []string{"T"}, Lookups: []string{"*"}}, []string{"T"}, []string{"L/x", "T/a", "T/b", "T/c"}, nil,
+			func(*changing) {},
+			audit.Need{Types: []string{"T"}, Lookups: []string{"*"}},
+			[]string{"T"},
+			[]string{"L/x", "T/a", "T/b", "T/c"},
+			nil,
 			[]string{"not_read_again " + home + "/*"},
 		},
 		"everything": {
@@ -423,83 +317,3 @@ func TestRunIDOfOverlay(t *testing.T) {
 		t.Errorf("a run that proves more has the same id, %v", err)
 	}
 }
-
-// TestLaidOverAtRandom compares merged snapshots with a model, through spills of all sizes.
-func TestLaidOverAtRandom(t *testing.T) {
-	t.Parallel()
-	for seed := range uint64(60) {
-		rnd := rand.New(rand.NewPCG(seed, 1))
-		c := &changing{origin: home, names: map[string]string{}, denied: map[string]bool{}}
-		name := func() string { return "pass " + strings.Repeat("x", rnd.IntN(40)) }
-		key := func() string { return fmt.Sprintf("%s/%02d", []string{"T", "L"}[rnd.IntN(2)], rnd.IntN(30)) }
-		for range rnd.IntN(30) {
-			c.names[key()] = name()
-		}
-		a, _ := audited(t, time.Hour, c)
-		want := maps.Clone(c.names)
-		need := audit.Need{Origin: home}
-		if rnd.IntN(2) == 0 {
-			need.Types = []string{"L"}
-		}
-		for range rnd.IntN(30) { // what happened since
-			if k := key(); rnd.IntN(2) == 0 {
-				delete(c.names, k)
-			} else {
-				c.names[k] = name()
-			}
-		}
-		for range 1 + rnd.IntN(20) {
-			need.Resources = append(need.Resources, home+"/"+key())
-		}
-		for _, k := range slices.Concat(slices.Collect(maps.Keys(want)), slices.Collect(maps.Keys(c.names))) {
-			if slices.Contains(need.Resources, home+"/"+k) || len(need.Types) > 0 && strings.HasPrefix(k, "L/") {
-				delete(want, k)
-				if now, ok := c.names[k]; ok {
-					want[k] = now
-				}
-			}
-		}
-		run := again(t, a, audit.Scope{Resources: need.Resources}, need)
-		got := map[string]string{}
-		checkDocuments(t, a, run.Snapshots[0])
-		err := audit.Documents(t.Context(), a.Vault, run.Snapshots[0].Digest, func(line []byte) error {
-			h, err := audit.ParseHead(line)
-			got[strings.TrimPrefix(h.ID, home+"/")] = h.Name
-			return err
-		})
-		if diff := cmp.Diff(got, want); diff != "" || err != nil {
-			t.Fatalf("seed %d: %v (-got +want):\n%s", seed, err, diff)
-		}
-		for _, s := range run.Snapshots[0].Types {
-			var n int64
-			for k := range want {
-				if strings.HasPrefix(k, s.Type+"/") {
-					n++
-				}
-			}
-			if n != s.Listed {
-				t.Errorf("seed %d: %d of %s listed, want %d", seed, s.Listed, s.Type, n)
-			}
-		}
-	}
-}
-
-// TestDiskFullWhileLayingOver ends the run: that is no source's failure.
-func TestDiskFullWhileLayingOver(t *testing.T) {
-	t.Parallel()
-	c := estate()
-	a, _ := audited(t, time.Hour, c)
-	full := errors.New("no space left")
-	a.Vault = brokenVault{a.Vault, full}
-	_, err := a.Run(t.Context(), audit.Order{Trigger: audit.Reaudit, Overlay: true, Scope: audit.Scope{Resources: []string{home + "/T/a"}}, Needs: []audit.Need{{Origin: home, Resources: []string{home + "/T/a"}}}})
-	if !errors.Is(err, full) {
-		t.Errorf("Run() = %v", err)
-	}
-}
-
-type brokenVault struct {
-	audit.Vault
-	err error
-}
-
-func (b brokenVault) PutLines(context.Context, io.Reader, string) (string, error) { return "", b.err }
