@@ -31,7 +31,7 @@ func gone(name string, s audit.Scope) func(*audit.Run) {
 
 func histories() map[string]nights {
 	all := map[string]nights{}
-	for _, part := range []map[string]nights{whole(), unsure(), narrowed()} {
+	for _, part := range []map[string]nights{whole(), unsure(), narrowed(), overlaid()} {
 		for name, h := range part {
 			all[name] = h
 		}
@@ -163,6 +163,36 @@ func narrowed() map[string]nights {
 			[]Night{{Listed: "ab", Not: both}, {Listed: "b", Change: scoped(audit.Scope{Resources: []string{Bucket("a")}})}},
 			[]string{"NET a: fail opened 1 failed 1 closed 2 gone", open[1], "STO a: fail opened 1 failed 1 closed 2 gone"},
 		},
+		"a re-audit cannot tell": {
+			[]Night{{Listed: "ab", Not: both}, {Listed: "b", Gap: audit.Throttled, Change: scoped(audit.Scope{Controls: []string{"NET-001"}, Resources: []string{Bucket("a")}})}},
+			[]string{"NET a: fail opened 1 failed 1 seen 1 lost 2", open[1], open[2]},
+		},
+		"a re-audit finds a new one": {
+			[]Night{{Listed: "ab", Not: both}, {Listed: "ab", Not: not(audit.Fail, "STO b"), Change: scoped(audit.Scope{Controls: []string{"STO-001"}, Resources: []string{Bucket("b")}})}},
+			append(append([]string{}, open...), "STO b: fail opened 2 failed 2"),
+		},
+		"a run of one control": {
+			[]Night{{Listed: "ab", Not: both}, {Listed: "ab", Change: func(r *audit.Run) { r.Scope.Controls = []string{"STO-001"} }}},
+			[]string{open[0], open[1], "STO a: fail opened 1 failed 1 closed 2 fixed"},
+		},
+		"a run of another origin": change(func(r *audit.Run) { r.Scope.Origins = []string{"aws/111122223333/eu-west-2"} }),
+		"a simulated run":         change(func(r *audit.Run) { r.Simulated = true }),
+		"a gate":                  change(func(r *audit.Run) { r.Trigger = audit.Gate }),
+		"an incomplete run moves what it judged": {
+			[]Night{{Listed: "ab", Not: both}, {Listed: "b", Change: func(r *audit.Run) {
+				r.Status = audit.Incomplete
+				r.Snapshots[0].Gaps = []audit.Gap{{Origin: Origin, Type: audit.AllTypes, Code: audit.Unreachable, Operation: "s3:ListBuckets"}}
+			}}},
+			[]string{"NET a: fail opened 1 failed 1 seen 1 lost 2", "NET b: fail opened 1 failed 1 closed 2 fixed", "STO a: fail opened 1 failed 1 seen 1 lost 2"},
+		},
+	}
+}
+
+// overlaid are histories in which a re-audit read single resources again.
+func overlaid() map[string]nights {
+	both := not(audit.Fail, "NET a", "STO a", "NET b")
+	open := []string{"NET a: fail opened 1 failed 1", "NET b: fail opened 1 failed 1", "STO a: fail opened 1 failed 1"}
+	return map[string]nights{
 		"a re-audit has it from the source that one is gone, however old the rest is": {
 			[]Night{{Listed: "ab", Not: both}, {Listed: "b", Gap: audit.Stale, Change: gone("a", audit.Scope{Controls: []string{"NET-001"}, Resources: []string{Bucket("a")}})}},
 			[]string{"NET a: fail opened 1 failed 1 closed 2 gone", open[1], open[2]},
@@ -186,28 +216,6 @@ func narrowed() map[string]nights {
 				{Listed: "ab", Not: not(audit.Fail, "NET a"), Change: scoped(audit.Scope{Controls: []string{"NET-001"}, Resources: []string{Bucket("a")}})},
 			},
 			[]string{"NET a: fail opened 1 failed 1 closed 2 gone", "NET a: fail opened 3 failed 3", open[1], open[2]},
-		},
-		"a re-audit cannot tell": {
-			[]Night{{Listed: "ab", Not: both}, {Listed: "b", Gap: audit.Throttled, Change: scoped(audit.Scope{Controls: []string{"NET-001"}, Resources: []string{Bucket("a")}})}},
-			[]string{"NET a: fail opened 1 failed 1 seen 1 lost 2", open[1], open[2]},
-		},
-		"a re-audit finds a new one": {
-			[]Night{{Listed: "ab", Not: both}, {Listed: "ab", Not: not(audit.Fail, "STO b"), Change: scoped(audit.Scope{Controls: []string{"STO-001"}, Resources: []string{Bucket("b")}})}},
-			append(append([]string{}, open...), "STO b: fail opened 2 failed 2"),
-		},
-		"a run of one control": {
-			[]Night{{Listed: "ab", Not: both}, {Listed: "ab", Change: func(r *audit.Run) { r.Scope.Controls = []string{"STO-001"} }}},
-			[]string{open[0], open[1], "STO a: fail opened 1 failed 1 closed 2 fixed"},
-		},
-		"a run of another origin": change(func(r *audit.Run) { r.Scope.Origins = []string{"aws/111122223333/eu-west-2"} }),
-		"a simulated run":         change(func(r *audit.Run) { r.Simulated = true }),
-		"a gate":                  change(func(r *audit.Run) { r.Trigger = audit.Gate }),
-		"an incomplete run moves what it judged": {
-			[]Night{{Listed: "ab", Not: both}, {Listed: "b", Change: func(r *audit.Run) {
-				r.Status = audit.Incomplete
-				r.Snapshots[0].Gaps = []audit.Gap{{Origin: Origin, Type: audit.AllTypes, Code: audit.Unreachable, Operation: "s3:ListBuckets"}}
-			}}},
-			[]string{"NET a: fail opened 1 failed 1 seen 1 lost 2", "NET b: fail opened 1 failed 1 closed 2 fixed", "STO a: fail opened 1 failed 1 seen 1 lost 2"},
 		},
 	}
 }

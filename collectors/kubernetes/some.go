@@ -42,6 +42,9 @@ func (c *Collector) some(ctx context.Context, client discovery.DiscoveryInterfac
 		}
 		listers = append(listers, more...)
 	}
+	if s.failed != nil && len(s.served) == 0 {
+		return &audit.SourceError{Code: codeOf(s.failed), Operation: "discover kinds", Err: s.failed}
+	}
 	results, err := c.listAll(ctx, listers)
 	if err != nil {
 		return err
@@ -58,6 +61,7 @@ type selection struct {
 	w       *audit.Narrow
 	col     *audit.Collection
 	served  map[schema.GroupVersion][]metav1.APIResource
+	failed  error               // of a version of a group that could not be discovered, the last
 	known   bool                // everything was discovered
 	kinds   []kind              // then
 	asked   map[string][]string // type → native ids
@@ -114,13 +118,14 @@ func (s *selection) listers(ctx context.Context, typ string) ([]*lister, error) 
 func (s *selection) find(ctx context.Context, typ string) ([]kind, error) {
 	i := strings.LastIndex(typ, "/")
 	gv, err := schema.ParseGroupVersion(typ[:max(i, 0)])
-	if err != nil || i < 0 || gv.Version == "" {
+	if err != nil || i < 0 || gv.Version == "" || len(content.IsPathSegmentName(gv.Group))+len(content.IsPathSegmentName(gv.Version)) > 0 {
 		return nil, nil //nolint:nilerr // no type of a cluster: nothing is said of it
 	}
 	if _, ok := s.served[gv]; !ok {
 		if err := s.discover(ctx, gv); err != nil {
 			s.c.cfg.Log.WarnContext(ctx, "group cannot be discovered", "origin", s.c.origin, "group", gv.String(), "error", err.Error())
 			s.gap(typ, codeOf(err), "discover "+gv.String())
+			s.failed = err
 			return nil, nil
 		}
 	}

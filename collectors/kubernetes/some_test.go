@@ -1,6 +1,7 @@
 package kubernetes_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -97,7 +98,6 @@ func TestAbsentIsAnAnswer(t *testing.T) {
 	}{
 		"denied":                 {forbid("/api/v1/namespaces/shop/pods"), "v1/Pod/shop/pod-001", "v1/Pod AccessDenied list pods"},
 		"not found by a proxy":   {notFound, "v1/Pod/shop/pod-001", "v1/Pod Failed list pods"},
-		"group not discovered":   {forbid("/apis/apps/v1"), "apps/v1/Deployment/shop/web-001", "apps/v1/Deployment AccessDenied discover apps/v1"},
 		"a path is no name":      {nil, "v1/Pod/../../secrets", ""},
 		"a query is no name":     {nil, "v1/Pod/shop/a%2fb", ""},
 		"without a name":         {nil, "v1/Pod/shop/", ""},
@@ -123,6 +123,51 @@ func TestAbsentIsAnAnswer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDiscoveryFails: where nothing of a cluster can be discovered it could not
+// be read at all; where one group cannot, its types could not.
+func TestDiscoveryFails(t *testing.T) {
+	t.Parallel()
+	forbid := func(w http.ResponseWriter, r *http.Request, _ int) bool {
+		if r.URL.Path == "/apis/apps/v1" {
+			refuse(w, 403, "Forbidden")
+		}
+		return r.URL.Path == "/apis/apps/v1"
+	}
+	c := collector(t, serve(t, cluster(), forbid))
+	w, col, err := ask(t, c, "apps/v1/Deployment/shop/web-001", "v1/Pod/shop/pod-001")
+	if err != nil || len(w.Resources) != 1 || len(col.Absent) > 0 || len(col.Gaps) != 1 || !hasGap(col, "apps/v1/Deployment", audit.AccessDenied, "discover apps/v1") {
+		t.Errorf("%d documents, absent %v, gaps %v, %v", len(w.Resources), col.Absent, col.Gaps, err)
+	}
+	_, col, err = ask(t, c, "apps/v1/Deployment/shop/web-001")
+	var se *audit.SourceError
+	if !errors.As(err, &se) || se.Code != audit.AccessDenied || len(col.Absent) > 0 {
+		t.Errorf("absent %v, %v", col.Absent, err)
+	}
+}
+
+// FuzzAsked asks for what anybody may type: nothing is asked of a path that is
+// no list, and nothing is read that was not asked for.
+func FuzzAsked(f *testing.F) {
+	for _, seed := range []string{"v1/Pod/shop/pod-001", "apps/v1/Deployment/../x", "v1/Secret/a/../../pods", "//", "v1/Pod/\"a\\u0000\"", "a/b/c/d", "../x/Kind/n", "apis/../v1/x", "v1/Pod/shop/a,metadata.namespace=x"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, id string) {
+		s := serve(t, cluster(), nil)
+		w, col, err := ask(t, collector(t, s), id)
+		if err != nil {
+			return // nothing is served under such a version
+		}
+		for _, r := range s.seen {
+			if slices.Contains(strings.Split(r.URL.Path, "/"), "..") || strings.Contains(strings.ToLower(r.URL.EscapedPath()), "%2f") {
+				t.Errorf("asked for %s", r.URL.EscapedPath())
+			}
+		}
+		if len(w.Resources)+len(col.Absent) > 1 || len(w.Resources) == 1 && w.Resources[0].ID != "kubernetes/prod/"+id {
+			t.Errorf("%d documents, absent %v", len(w.Resources), col.Absent)
+		}
+	})
 }
 
 // TestSecretByName is read by its metadata only, as all are.
