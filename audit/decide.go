@@ -13,6 +13,7 @@ type Judgement struct {
 	Snapshots []Snapshot // sorted by origin
 	Vault     Vault      // holds the snapshots
 	Carry     *Carry     // nil: everything is evaluated
+	Reuse     bool       // emit keeps no Verdict.Decisions once it has returned: their room is used again
 }
 
 // Decider judges resources by a library.

@@ -142,6 +142,7 @@ func (c *carrying) can(ctx context.Context, origin string, b audit.Block) (bool,
 type judged struct {
 	verdicts []audit.Verdict
 	carried  *audit.Carried // nil where everything was evaluated
+	rooms    [][]audit.Decision
 }
 
 // takeOver gives the verdicts on a block that was there before. Passes, fails and

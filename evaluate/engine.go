@@ -146,13 +146,15 @@ func (j *judging) snapshot(ctx context.Context, workers int, snap audit.Snapshot
 		w := j.worker()
 		return func(ctx context.Context, i int, read func() ([]byte, error)) (judged, error) {
 			if carry[i] && !anyway[i] {
-				return w.takeOver(ctx, snap.Origin, blocks[i], read)
+				out, err := w.takeOver(ctx, snap.Origin, blocks[i], read)
+				out.rooms = w.room.filled()
+				return out, err
 			}
 			made, err := w.block(ctx, blocks[i], read)
 			if err == nil && carry[i] {
 				err = w.agrees(ctx, snap.Origin, blocks[i], made)
 			}
-			return judged{verdicts: made}, err
+			return judged{verdicts: made, rooms: w.room.filled()}, err
 		}
 	}
 	return ordered(ctx, workers, blocks, begin, func(out judged) error {
@@ -164,6 +166,7 @@ func (j *judging) snapshot(ctx context.Context, workers int, snap audit.Snapshot
 				return err
 			}
 		}
+		j.giveBack(out.rooms)
 		return nil
 	})
 }
