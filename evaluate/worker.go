@@ -38,8 +38,8 @@ type worker struct {
 	answered []answer // used again for each document
 	document document // the one at hand
 	scratch  []byte
-	earlier  []byte // room for reading what an earlier run stored
-	room     *room  // for decisions
+	earlier  *audit.EarlierReader // of what an earlier run stored, once it is asked for
+	room     *room                // for decisions
 }
 
 func (j *judging) worker() *worker {
