@@ -13,6 +13,7 @@ type Judgement struct {
 	Snapshots []Snapshot // sorted by origin
 	Vault     Vault      // holds the snapshots
 	Carry     *Carry     // nil: everything is evaluated
+	Kept      string     // file in which a Decider may keep for later runs what blocks of snapshots come to; read only with Carry. Empty: none
 	Reuse     bool       // emit keeps no Verdict.Decisions once it has returned: their room is used again
 }
 

@@ -39,7 +39,11 @@ func (a *Auditor) decide(ctx context.Context, run *Run, last Run, o Order) error
 	go func() {
 		out := bufio.NewWriterSize(pw, 64<<10)
 		t.out = out
-		err := a.Decider.Decide(ctx, Judgement{AsOf: run.AsOf, Scope: o.Scope, Snapshots: run.Snapshots, Vault: a.Vault, Carry: carry, Reuse: true}, t.add)
+		j := Judgement{AsOf: run.AsOf, Scope: o.Scope, Snapshots: run.Snapshots, Vault: a.Vault, Carry: carry, Reuse: true}
+		if !o.Overlay {
+			j.Kept = a.Kept
+		}
+		err := a.Decider.Decide(ctx, j, t.add)
 		err = cmp.Or(err, out.Flush())
 		pw.CloseWithError(err)
 		done <- err

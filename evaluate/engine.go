@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -99,7 +98,7 @@ func (e *Engine) begin(ctx context.Context, request audit.Judgement) (j *judging
 	cancel, stop := newCancel(ctx)
 	s := newStore(e.lib.Parameters(), audit.Stamp(request.AsOf), cancel)
 	j = &judging{
-		lib: e.library(controls), store: s, data: vm.NewData(s.base, true), estate: newEstate(e.estate, request.Snapshots),
+		lib: e.library(controls), revision: e.lib.Catalog.Revision, store: s, data: vm.NewData(s.base, true), estate: newEstate(e.estate, request.Snapshots),
 		request: request, limits: e.limits, opa: e.opa, sample: newSampling(controls, request.Snapshots),
 	}
 	return j, func() error { stop(); return j.estate.close() }, nil
@@ -113,7 +112,7 @@ func (e *Engine) Decide(ctx context.Context, request audit.Judgement, emit func(
 		return err
 	}
 	defer func() { err = errors.Join(err, end()) }()
-	if err := j.index(ctx, e.workers); err != nil {
+	if err := j.index(ctx, e.workers, e.Name()); err != nil {
 		return err
 	}
 	if j.carry, err = j.carrying(ctx); err != nil {
@@ -192,72 +191,6 @@ func (w *worker) block(ctx context.Context, b audit.Block, read func() ([]byte, 
 func (j *judging) outOfScope(b audit.Block) bool {
 	ids := j.request.Scope.Resources
 	return len(ids) > 0 && b.LastID != "" && !slices.ContainsFunc(ids, func(id string) bool { return b.FirstID <= id && id <= b.LastID })
-}
-
-// index fills the estate in a first pass over every snapshot.
-func (j *judging) index(ctx context.Context, workers int) error {
-	kinds := map[string]bool{}
-	for source := range j.estate.sources {
-		declared, err := j.lib.declares(source, audit.AllTypes)
-		if err != nil {
-			return err
-		}
-		for _, k := range declared {
-			kinds[source+"."+k] = true
-		}
-	}
-	for _, snap := range j.request.Snapshots {
-		if err := j.indexSnapshot(ctx, workers, snap); err != nil {
-			return fmt.Errorf("indexing %s: %w", snap.Origin, err)
-		}
-	}
-	if err := j.estate.addPopulationGaps(j.lib, j.request.Snapshots); err != nil {
-		return err
-	}
-	return j.estate.seal(slices.Sorted(maps.Keys(kinds)))
-}
-
-func (j *judging) indexSnapshot(ctx context.Context, workers int, snap audit.Snapshot) error {
-	if some, err := j.declaring(snap.Origin, snap.Documents); err != nil || !some {
-		return err
-	}
-	blocks, err := audit.Blocks(ctx, j.request.Vault, snap.Digest)
-	if err != nil {
-		return err
-	}
-	var declaring []audit.Block
-	for _, b := range blocks {
-		some, err := j.declaring(snap.Origin, b.Types)
-		if err != nil {
-			return err
-		}
-		if some {
-			declaring = append(declaring, b)
-		}
-	}
-	begin := func() work[struct{}] {
-		w := j.worker()
-		return func(ctx context.Context, _ int, read func() ([]byte, error)) (none struct{}, _ error) {
-			content, err := read()
-			if err != nil {
-				return none, err
-			}
-			return none, w.declare(ctx, content)
-		}
-	}
-	return ordered(ctx, workers, declaring, begin, func(struct{}) error { return nil })
-}
-
-// declaring tells whether resources of some types can declare something. Where
-// the types are not known, some can.
-func (j *judging) declaring(origin string, types []audit.TypeCount) (bool, error) {
-	for _, t := range types {
-		kinds, err := j.lib.declares(audit.SourceOf(origin), t.Type)
-		if err != nil || len(kinds) > 0 {
-			return true, err
-		}
-	}
-	return len(types) == 0, nil
 }
 
 // Reads tells what a control can read for a type of resource.

@@ -40,7 +40,7 @@ func (e *Engine) DecideAmong(ctx context.Context, request audit.Judgement, lines
 		return err
 	}
 	defer func() { err = errors.Join(err, end()) }()
-	if err := j.index(ctx, 1); err != nil {
+	if err := j.index(ctx, 1, e.Name()); err != nil {
 		return err
 	}
 	w := j.worker()

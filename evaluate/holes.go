@@ -126,7 +126,7 @@ func (w *worker) hidden(p *program, doc *document) {
 			detail = "redacted"
 		}
 		for _, k := range h.touch.declares {
-			w.estate.addGap(p.source+"."+k, doc.id+" "+h.pointer+": "+detail)
+			w.conceal(p, k, doc.id+" "+h.pointer+": "+detail)
 		}
 	}
 }

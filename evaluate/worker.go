@@ -14,32 +14,34 @@ import (
 
 // judging is what all workers of one run share.
 type judging struct {
-	lib     *library
-	store   *store
-	data    *vm.Data
-	estate  *estate
-	request audit.Judgement
-	limits  vm.Limits
-	opa     bool // OPA decides all
-	sample  sampling
-	rooms   sync.Pool // of []audit.Decision
-	carry   *carrying // nil: everything is evaluated
+	lib      *library
+	revision string // of all of the library
+	store    *store
+	data     *vm.Data
+	estate   *estate
+	request  audit.Judgement
+	limits   vm.Limits
+	opa      bool // OPA decides all
+	sample   sampling
+	rooms    sync.Pool // of []audit.Decision
+	carry    *carrying // nil: everything is evaluated
 }
 
 // worker is what one goroutine needs to decide.
 type worker struct {
 	*judging
-	machine  *vm.Machine
-	view     *view // of the call under way, nil while nothing may be looked up
-	interned map[string]string
-	owners   map[string]string // tags of the document at hand that can say who owns it
-	touched  map[*program]map[string]*touching
-	last     *program // of the document before: most are of the same type as the next
-	answered []answer // used again for each document
-	document document // the one at hand
-	scratch  []byte
-	earlier  *audit.EarlierReader // of what an earlier run stored, once it is asked for
-	room     *room                // for decisions
+	machine   *vm.Machine
+	view      *view // of the call under way, nil while nothing may be looked up
+	interned  map[string]string
+	owners    map[string]string // tags of the document at hand that can say who owns it
+	touched   map[*program]map[string]*touching
+	last      *program // of the document before: most are of the same type as the next
+	answered  []answer // used again for each document
+	document  document // the one at hand
+	scratch   []byte
+	concealed []concealed          // by the block at hand
+	earlier   *audit.EarlierReader // of what an earlier run stored, once it is asked for
+	room      *room                // for decisions
 }
 
 func (j *judging) worker() *worker {

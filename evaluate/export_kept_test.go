@@ -1,0 +1,40 @@
+package evaluate
+
+import (
+	"os"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// ForgeKept changes what is kept of every block, as somebody does who knows the format.
+func ForgeKept(path string, change func(plain []byte) []byte) error {
+	old, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	k := &keeping{path: path, head: old[:len(keptMagic)+65], byKey: map[string]int{}}
+	if k.dec, err = zstd.NewReader(nil); err != nil {
+		return err
+	}
+	if k.enc, err = zstd.NewWriter(nil); err != nil {
+		return err
+	}
+	defer k.close()
+	k.open()
+	for _, p := range k.parts {
+		_, plain, ok := k.read(p.block)
+		if !ok {
+			return errDeclaration
+		}
+		if err := k.add(indexed{block: p.block, plain: change(plain)}); err != nil {
+			return err
+		}
+	}
+	return k.end()
+}
+
+// RecodeDeclaration reads what is kept of a block, and renders it again.
+func RecodeDeclaration(b []byte) ([]byte, error) {
+	d, err := decodeDeclaration(b)
+	return d.encode(), err
+}
