@@ -2,8 +2,6 @@ package evaluate
 
 import (
 	"os"
-
-	"github.com/klauspost/compress/zstd"
 )
 
 // ForgeKept changes what is kept of every block, as somebody does who knows the format.
@@ -13,12 +11,6 @@ func ForgeKept(path string, change func(plain []byte) []byte) error {
 		return err
 	}
 	k := &keeping{path: path, head: old[:len(keptMagic)+65], byKey: map[string]int{}}
-	if k.dec, err = zstd.NewReader(nil); err != nil {
-		return err
-	}
-	if k.enc, err = zstd.NewWriter(nil); err != nil {
-		return err
-	}
 	defer k.close()
 	k.open()
 	for _, p := range k.parts {
