@@ -141,22 +141,19 @@ func (j *judging) snapshot(ctx context.Context, workers int, snap audit.Snapshot
 			return err
 		}
 	}
-	begin := func() work[judged] {
-		w := j.worker()
-		return func(ctx context.Context, i int, read func() ([]byte, error)) (judged, error) {
-			if carry[i] && !anyway[i] {
-				out, err := w.takeOver(ctx, snap.Origin, blocks[i], read)
-				out.rooms = w.room.filled()
-				return out, err
-			}
-			made, err := w.block(ctx, blocks[i], read)
-			if err == nil && carry[i] {
-				err = w.agrees(ctx, snap.Origin, blocks[i], made)
-			}
-			return judged{verdicts: made, rooms: w.room.filled()}, err
+	do := func(ctx context.Context, w *worker, i int, read func() ([]byte, error)) (judged, error) {
+		if carry[i] && !anyway[i] {
+			out, err := w.takeOver(ctx, snap.Origin, blocks[i], read)
+			out.rooms = w.room.filled()
+			return out, err
 		}
+		made, err := w.block(ctx, blocks[i], read)
+		if err == nil && carry[i] {
+			err = w.agrees(ctx, snap.Origin, blocks[i], made)
+		}
+		return judged{verdicts: made, rooms: w.room.filled()}, err
 	}
-	return ordered(ctx, workers, blocks, begin, func(out judged) error {
+	return ordered(ctx, j, workers, blocks, do, func(out judged) error {
 		if out.carried != nil {
 			j.carry.took(*out.carried)
 		}

@@ -122,8 +122,11 @@ func (e *estate) add(d declaration) error {
 
 // declare gives what the lines of a block declare.
 func (w *worker) declare(ctx context.Context, block []byte) (d declaration, err error) {
-	w.concealed = nil
+	w.concealed, w.last = nil, nil
 	err = audit.EachLine(block, func(line []byte) error {
+		if p := w.last; p != nil && len(p.declares) == 0 && ofType(line, p.typ) { // as the one before, of the same origin
+			return nil
+		}
 		doc, err := w.read(line)
 		if err != nil {
 			return err
@@ -138,6 +141,18 @@ func (w *worker) declare(ctx context.Context, block []byte) (d declaration, err 
 	})
 	d.gaps = w.concealed
 	return d, err
+}
+
+// ofType tells whether a line is certainly a document of a type, without reading
+// it: if it is JSON, what stands at its end is a member of the outermost object.
+func ofType(line []byte, typ string) bool {
+	const before, after = `,"type":"`, `"}`
+	rest, ok := bytes.CutSuffix(line, []byte(after))
+	if !ok {
+		return false
+	}
+	rest, ok = bytes.CutSuffix(rest, []byte(typ))
+	return ok && bytes.HasSuffix(rest, []byte(before)) && !strings.ContainsAny(typ, `"\`)
 }
 
 // conceal notes what may hide entries of a kind that documents of a program declare.

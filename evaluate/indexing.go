@@ -65,13 +65,10 @@ func (j *judging) indexSnapshot(ctx context.Context, workers int, snap audit.Sna
 		}
 	}
 	anyway := kept.anyway(declaring, audit.Stamp(j.request.AsOf))
-	begin := func() work[indexed] {
-		w := j.worker()
-		return func(ctx context.Context, i int, read func() ([]byte, error)) (indexed, error) {
-			return w.indexBlock(ctx, declaring[i], kept, anyway[i], read)
-		}
+	do := func(ctx context.Context, w *worker, i int, read func() ([]byte, error)) (indexed, error) {
+		return w.indexBlock(ctx, declaring[i], kept, anyway[i], read)
 	}
-	return ordered(ctx, workers, declaring, begin, kept.add)
+	return ordered(ctx, j, workers, declaring, do, kept.add)
 }
 
 // indexed is what a block declares, as it is kept.

@@ -10,6 +10,26 @@ import (
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
 
+// TestReuseOfLookups: what was looked up is recorded the same where no slice is asked for.
+func TestReuseOfLookups(t *testing.T) {
+	t.Parallel()
+	e := engine(t, embedded(t))
+	docs := recordedEstate(t)
+	got, want := decisions(t, e, docs, func(j *audit.Judgement) { j.Reuse = true }), decisions(t, e, docs)
+	looked := 0
+	for k, d := range want {
+		if d.SliceDigest != "" {
+			looked++
+		}
+		if got[k].SliceDigest != d.SliceDigest || got[k].Outcome != d.Outcome {
+			t.Errorf("%s: slice %s with reuse, %s without", k, got[k].SliceDigest, d.SliceDigest)
+		}
+	}
+	if len(got) != len(want) || looked == 0 {
+		t.Errorf("%d decisions, want %d, of which %d looked something up", len(got), len(want), looked)
+	}
+}
+
 // TestReuse: where decisions are not kept, and their room is used again, what
 // emit is given is the same.
 func TestReuse(t *testing.T) {

@@ -24,12 +24,14 @@ type judging struct {
 	opa      bool // OPA decides all
 	sample   sampling
 	rooms    sync.Pool // of []audit.Decision
+	spare    sync.Pool // of *worker
 	carry    *carrying // nil: everything is evaluated
 }
 
 // worker is what one goroutine needs to decide.
 type worker struct {
 	*judging
+	content   []byte // of the block at hand
 	machine   *vm.Machine
 	view      *view // of the call under way, nil while nothing may be looked up
 	interned  map[string]string
@@ -48,6 +50,15 @@ func (j *judging) worker() *worker {
 	w := &worker{judging: j, machine: vm.NewMachine(j.data), interned: map[string]string{}, owners: map[string]string{}, touched: map[*program]map[string]*touching{}, room: newRoom(j)}
 	w.machine.Estate = w.lookup
 	return w
+}
+
+// hire gives a worker that nobody else has, one who has worked before if there is
+// one: origins may be many and small. spare takes it back.
+func (j *judging) hire() *worker {
+	if w, ok := j.spare.Get().(*worker); ok {
+		return w
+	}
+	return j.worker()
 }
 
 // answer is what is said of one control and one document.
@@ -246,7 +257,10 @@ func (w *worker) decisions(ctx context.Context, p *program, doc *document, answe
 		}
 		d.Control, d.ControlDigest = pt.ID, pt.Digest
 		if len(pt.estate) > 0 {
-			d.Slice, d.SliceDigest = a.view.slice(&w.scratch)
+			d.SliceDigest = a.view.sliceDigest(&w.scratch)
+			if !w.request.Reuse {
+				d.Slice = a.view.slice()
+			}
 		}
 		out[i] = d
 	}
