@@ -27,6 +27,7 @@ type Auditor struct {
 	Library    string // vault digest of the library's tar
 	Engine     string // names what decides: runs of the same name decide alike; empty: nothing is taken over
 	Excepted   string // vault digest of exceptions.yaml
+	Kept       string // file for Judgement.Kept; empty: none
 	Provenance Provenance
 	Parallel   int               // origins collected at once, default 4
 	TempDir    string            // where snapshots spill, default the system's

@@ -43,7 +43,7 @@ type CarriedBlock struct {
 	Run       string `json:"run"`
 }
 
-// Earlier gives what an earlier run stored of resources, from many goroutines at once.
+// Earlier is what an earlier run stored of resources. It may be shared by goroutines.
 type Earlier struct {
 	origins map[string]int // in the order of the run's snapshots
 	blocks  []Block        // of the verdict segment
@@ -92,37 +92,65 @@ func (e *Earlier) position(id string) position {
 	return p
 }
 
+// EarlierReader reads what an earlier run stored, for one goroutine. What is asked
+// for is best asked for in order: many blocks of a snapshot have their verdicts in
+// one block of the segment, which is read once.
+type EarlierReader struct {
+	*Earlier
+	at    int // the block that was read last, -1 for none
+	buf   []byte
+	lines []idLine // its lines; they share buf
+}
+
+// Reader makes one.
+func (e *Earlier) Reader() *EarlierReader { return &EarlierReader{Earlier: e, at: -1} }
+
 // Verdicts are those stored on resources of an origin with ids from first to
-// last, sorted by id: they hold what is not a plain pass. buf is room for reading.
-func (e *Earlier) Verdicts(ctx context.Context, origin, first, last string, buf []byte) ([]Verdict, []byte, error) {
-	at, ok := e.origins[origin]
+// last, sorted by id: they hold what is not a plain pass.
+func (r *EarlierReader) Verdicts(ctx context.Context, origin, first, last string) ([]Verdict, error) {
+	at, ok := r.origins[origin]
 	if !ok {
-		return nil, buf, nil
+		return nil, nil
 	}
-	from, to := position{at, first}, position{at, last}
-	i := max(sort.Search(len(e.first), func(i int) bool { return e.first[i].compare(from) > 0 })-1, 0)
+	from, to, prefix := position{at, first}, position{at, last}, origin+"/"
+	i := max(sort.Search(len(r.first), func(i int) bool { return r.first[i].compare(from) > 0 })-1, 0)
 	var out []Verdict
-	for ; i < len(e.blocks) && e.first[i].compare(to) <= 0; i++ {
-		var err error
-		if buf, err = e.blocks[i].Read(ctx, buf[:0]); err != nil {
-			return nil, buf, err
+	for ; i < len(r.blocks) && r.first[i].compare(to) <= 0; i++ {
+		if err := r.read(ctx, i); err != nil {
+			return nil, err
 		}
-		err = EachLine(buf, func(line []byte) error {
-			id, _ := names(line)
-			if id < first || id > last || !strings.HasPrefix(id, origin+"/") {
-				return nil
+		for _, l := range r.lines {
+			if l.id < first || l.id > last || !strings.HasPrefix(l.id, prefix) {
+				continue
 			}
-			v, err := parseVerdict(line)
-			if err == nil && v.Origin == origin {
+			v, err := parseVerdict(l.line)
+			if err != nil {
+				return nil, err
+			}
+			if v.Origin == origin {
 				out = append(out, v)
 			}
-			return err
-		})
-		if err != nil {
-			return nil, buf, err
 		}
 	}
-	return out, buf, nil
+	return out, nil
+}
+
+// read reads a block of the segment.
+func (r *EarlierReader) read(ctx context.Context, i int) (err error) {
+	if r.at == i {
+		return nil
+	}
+	r.at, r.lines = -1, r.lines[:0]
+	if r.buf, err = r.blocks[i].Read(ctx, r.buf[:0]); err != nil {
+		return err
+	}
+	err = EachLine(r.buf, func(line []byte) error {
+		id, _ := names(line)
+		r.lines = append(r.lines, idLine{id: id, line: line})
+		return nil
+	})
+	r.at = i
+	return err
 }
 
 // carry decides whether outcomes of the last complete run may be taken over, and

@@ -13,6 +13,8 @@ type Judgement struct {
 	Snapshots []Snapshot // sorted by origin
 	Vault     Vault      // holds the snapshots
 	Carry     *Carry     // nil: everything is evaluated
+	Kept      string     // file in which a Decider may keep for later runs what blocks of snapshots come to; read only with Carry. Empty: none
+	Reuse     bool       // emit keeps no Verdict.Decisions once it has returned, and asks for no Slice: their room is used again
 }
 
 // Decider judges resources by a library.

@@ -139,7 +139,7 @@ func (q *inquiry) once() (told, error) {
 	if err != nil {
 		return told{}, err
 	}
-	if set, ok := v.(ast.Set); ok {
+	if set, ok := solid(v).(ast.Set); ok {
 		out.violations = set
 	}
 	if q.part.applies {
@@ -147,6 +147,7 @@ func (q *inquiry) once() (told, error) {
 		if err != nil {
 			return told{}, err
 		}
+		v = solid(v)
 		out.applies = v != nil && ast.Compare(v, ast.Boolean(false)) != 0
 		if v != nil && !v.IsGround() {
 			return told{}, errUnclear

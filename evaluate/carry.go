@@ -142,6 +142,7 @@ func (c *carrying) can(ctx context.Context, origin string, b audit.Block) (bool,
 type judged struct {
 	verdicts []audit.Verdict
 	carried  *audit.Carried // nil where everything was evaluated
+	rooms    [][]audit.Decision
 }
 
 // takeOver gives the verdicts on a block that was there before. Passes, fails and
@@ -192,7 +193,10 @@ func (w *worker) takeOver(ctx context.Context, origin string, b audit.Block, rea
 // stored is what the earlier run stored on the documents of a block, without
 // what exceptions said then.
 func (w *worker) stored(ctx context.Context, origin string, b audit.Block) (list []audit.Verdict, err error) {
-	list, w.earlier, err = w.carry.earlier.Verdicts(ctx, origin, b.FirstID, b.LastID, w.earlier)
+	if w.earlier == nil {
+		w.earlier = w.carry.earlier.Reader()
+	}
+	list, err = w.earlier.Verdicts(ctx, origin, b.FirstID, b.LastID)
 	for _, v := range list {
 		for i := range v.Decisions {
 			d := &v.Decisions[i]

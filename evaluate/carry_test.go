@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -81,6 +82,7 @@ func newNightly(t *testing.T, lib *policies.Library) *nightly {
 	n.Auditor = audit.Auditor{
 		Collectors: []audit.Collector{n.aws, n.netbox}, Decider: e, Engine: e.Name(), Vault: &audittest.Vault{}, Ledger: n.ledger,
 		Now: func() time.Time { return n.clock }, Log: slog.New(slog.DiscardHandler), TempDir: t.TempDir(),
+		Kept: filepath.Join(t.TempDir(), "declared"),
 	}
 	return n
 }

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -101,7 +100,7 @@ func (e *Engine) begin(ctx context.Context, request audit.Judgement) (j *judging
 	cancel, stop := newCancel(ctx)
 	s := newStore(e.lib.Parameters(), audit.Stamp(request.AsOf), cancel)
 	j = &judging{
-		lib: e.library(controls), store: s, data: vm.NewData(s.base, true), estate: newEstate(e.estate, request.Snapshots),
+		lib: e.library(controls), revision: e.lib.Catalog.Revision, store: s, data: vm.NewData(s.base, true), estate: newEstate(e.estate, request.Snapshots),
 		request: request, limits: e.limits, opa: e.opa, sample: newSampling(controls, request.Snapshots), clock: e.clock,
 	}
 	return j, func() error { stop(); return j.estate.close() }, nil
@@ -115,7 +114,7 @@ func (e *Engine) Decide(ctx context.Context, request audit.Judgement, emit func(
 		return err
 	}
 	defer func() { err = errors.Join(err, end()) }()
-	if err := j.index(ctx, e.workers); err != nil {
+	if err := j.index(ctx, e.workers, e.Name()); err != nil {
 		return err
 	}
 	if j.carry, err = j.carrying(ctx); err != nil {
@@ -171,21 +170,20 @@ func (j *judging) queue(ctx context.Context, to []queued, snap audit.Snapshot) (
 
 // judgeAll judges the documents of blocks, in their order.
 func (j *judging) judgeAll(ctx context.Context, workers int, list []queued, emit func(audit.Verdict) error) error {
-	begin := func() work[judged] {
-		w := j.worker()
-		return func(ctx context.Context, i int, read func() ([]byte, error)) (judged, error) {
-			q := &list[i]
-			if q.carry && !q.anyway {
-				return w.takeOver(ctx, q.origin, q.Block, read)
-			}
-			made, err := j.clock.clocked(func() ([]audit.Verdict, error) { return w.block(ctx, q.Block, read) })
-			if err == nil && q.carry {
-				err = w.agrees(ctx, q.origin, q.Block, made)
-			}
-			return judged{verdicts: made}, err
+	do := func(ctx context.Context, w *worker, i int, read func() ([]byte, error)) (judged, error) {
+		q := &list[i]
+		if q.carry && !q.anyway {
+			out, err := w.takeOver(ctx, q.origin, q.Block, read)
+			out.rooms = w.room.filled()
+			return out, err
 		}
+		made, err := j.clock.clocked(func() ([]audit.Verdict, error) { return w.block(ctx, q.Block, read) })
+		if err == nil && q.carry {
+			err = w.agrees(ctx, q.origin, q.Block, made)
+		}
+		return judged{verdicts: made, rooms: w.room.filled()}, err
 	}
-	return ordered(ctx, workers, blocksOf(list), begin, func(out judged) error {
+	return ordered(ctx, j, workers, blocksOf(list), do, func(out judged) error {
 		if out.carried != nil {
 			j.carry.took(*out.carried)
 		}
@@ -194,6 +192,7 @@ func (j *judging) judgeAll(ctx context.Context, workers int, list []queued, emit
 				return err
 			}
 		}
+		j.giveBack(out.rooms)
 		return nil
 	})
 }
@@ -227,92 +226,6 @@ func (w *worker) block(ctx context.Context, b audit.Block, read func() ([]byte, 
 func (j *judging) outOfScope(b audit.Block) bool {
 	ids := j.request.Scope.Resources
 	return len(ids) > 0 && b.LastID != "" && !slices.ContainsFunc(ids, func(id string) bool { return b.FirstID <= id && id <= b.LastID })
-}
-
-// index fills the estate in a first pass over every snapshot.
-func (j *judging) index(ctx context.Context, workers int) error {
-	kinds := map[string]bool{}
-	for source := range j.estate.sources {
-		declared, err := j.lib.declares(source, audit.AllTypes)
-		if err != nil {
-			return err
-		}
-		for _, k := range declared {
-			kinds[source+"."+k] = true
-		}
-	}
-	var waiting []audit.Block
-	for _, snap := range j.request.Snapshots {
-		more, err := j.declaringBlocks(ctx, snap)
-		if err != nil {
-			return fmt.Errorf("indexing %s: %w", snap.Origin, err)
-		}
-		if waiting = append(waiting, more...); len(waiting) >= atOnce {
-			if err := j.declareAll(ctx, workers, waiting); err != nil {
-				return err
-			}
-			waiting = waiting[:0]
-		}
-	}
-	if err := j.declareAll(ctx, workers, waiting); err != nil {
-		return err
-	}
-	if err := j.estate.addPopulationGaps(j.lib, j.request.Snapshots); err != nil {
-		return err
-	}
-	return j.estate.seal(slices.Sorted(maps.Keys(kinds)))
-}
-
-// declaringBlocks are the blocks of a snapshot in which something can be declared.
-func (j *judging) declaringBlocks(ctx context.Context, snap audit.Snapshot) ([]audit.Block, error) {
-	if some, err := j.declaring(snap.Origin, snap.Documents); err != nil || !some {
-		return nil, err
-	}
-	blocks, err := audit.Blocks(ctx, j.request.Vault, snap.Digest)
-	if err != nil {
-		return nil, err
-	}
-	var out []audit.Block
-	for _, b := range blocks {
-		some, err := j.declaring(snap.Origin, b.Types)
-		if err != nil {
-			return nil, err
-		}
-		if some {
-			out = append(out, b)
-		}
-	}
-	return out, nil
-}
-
-// declareAll indexes what the documents of blocks declare.
-func (j *judging) declareAll(ctx context.Context, workers int, blocks []audit.Block) error {
-	begin := func() work[struct{}] {
-		w := j.worker()
-		return func(ctx context.Context, _ int, read func() ([]byte, error)) (none struct{}, _ error) {
-			content, err := read()
-			if err == nil {
-				err = w.declare(ctx, content)
-			}
-			if err != nil {
-				err = fmt.Errorf("indexing: %w", err)
-			}
-			return none, err
-		}
-	}
-	return ordered(ctx, workers, blocks, begin, func(struct{}) error { return nil })
-}
-
-// declaring tells whether resources of some types can declare something. Where
-// the types are not known, some can.
-func (j *judging) declaring(origin string, types []audit.TypeCount) (bool, error) {
-	for _, t := range types {
-		kinds, err := j.lib.declares(audit.SourceOf(origin), t.Type)
-		if err != nil || len(kinds) > 0 {
-			return true, err
-		}
-	}
-	return len(types) == 0, nil
 }
 
 // Reads tells what a control can read for a type of resource.

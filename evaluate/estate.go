@@ -102,11 +102,31 @@ func (e *estate) addPopulationGaps(lib *library, snapshots []audit.Snapshot) err
 	return nil
 }
 
-// declare adds what the lines of a block declare for others to look up, and the
-// gaps that may hide more of it.
-func (w *worker) declare(ctx context.Context, block []byte) error {
-	var entries []lookup.Entry
-	err := audit.EachLine(block, func(line []byte) error {
+// declaration is what the documents of a block declare for others to look up,
+// and the gaps that may hide more of it.
+type declaration struct {
+	entries []lookup.Entry
+	gaps    []concealed
+}
+
+// concealed is what may hide entries of a source.kind.
+type concealed struct{ kind, what string }
+
+// add makes a declaration a part of the estate.
+func (e *estate) add(d declaration) error {
+	for _, g := range d.gaps {
+		e.addGap(g.kind, g.what)
+	}
+	return e.index.Add(d.entries...)
+}
+
+// declare gives what the lines of a block declare.
+func (w *worker) declare(ctx context.Context, block []byte) (d declaration, err error) {
+	w.concealed, w.last = nil, nil
+	err = audit.EachLine(block, func(line []byte) error {
+		if p := w.last; p != nil && len(p.declares) == 0 && ofType(line, p.typ) { // as the one before, of the same origin
+			return nil
+		}
 		doc, err := w.read(line)
 		if err != nil {
 			return err
@@ -116,13 +136,28 @@ func (w *worker) declare(ctx context.Context, block []byte) error {
 			return err
 		}
 		w.hidden(p, doc)
-		entries, err = w.entries(ctx, p, doc, entries)
+		d.entries, err = w.entries(ctx, p, doc, d.entries)
 		return err
 	})
-	if err != nil {
-		return err
+	d.gaps = w.concealed
+	return d, err
+}
+
+// ofType tells whether a line is certainly a document of a type, without reading
+// it: if it is JSON, what stands at its end is a member of the outermost object.
+func ofType(line []byte, typ string) bool {
+	const before, after = `,"type":"`, `"}`
+	rest, ok := bytes.CutSuffix(line, []byte(after))
+	if !ok {
+		return false
 	}
-	return w.estate.index.Add(entries...)
+	rest, ok = bytes.CutSuffix(rest, []byte(typ))
+	return ok && bytes.HasSuffix(rest, []byte(before)) && !strings.ContainsAny(typ, `"\`)
+}
+
+// conceal notes what may hide entries of a kind that documents of a program declare.
+func (w *worker) conceal(p *program, kind, what string) {
+	w.concealed = append(w.concealed, concealed{p.source + "." + kind, what})
 }
 
 // entries appends what a document declares. What cannot be told is a gap of
@@ -135,7 +170,7 @@ func (w *worker) entries(ctx context.Context, p *program, doc *document, out []l
 		return nil, ctx.Err()
 	case err != nil:
 		for _, kind := range sortedKeys(p.declares) {
-			w.estate.addGap(p.source+"."+kind, doc.id+": "+firstLine(err))
+			w.conceal(p, kind, doc.id+": "+firstLine(err))
 		}
 		return out, nil
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"github.com/open-policy-agent/opa/v1/ast"
+
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
 )
@@ -38,7 +40,7 @@ func (e *Engine) DecideAmong(ctx context.Context, request audit.Judgement, lines
 		return err
 	}
 	defer func() { err = errors.Join(err, end()) }()
-	if err := j.index(ctx, 1); err != nil {
+	if err := j.index(ctx, 1, e.Name()); err != nil {
 		return err
 	}
 	w := j.worker()
@@ -50,4 +52,46 @@ func (e *Engine) DecideAmong(ctx context.Context, request audit.Judgement, lines
 		yield(i, v)
 	}
 	return nil
+}
+
+// Unread reads a document with holes whole and step by step, and says where the
+// two differ.
+func Unread(line []byte, pointers []string) (string, error) {
+	s := newStore(nil, "", nil)
+	w := (&judging{store: s, data: vm.NewData(s.base, true)}).worker()
+	root, err := w.machine.Parse(line)
+	if err != nil {
+		return "", err
+	}
+	whole := w.machine.ToOPA(root).Value
+	for _, p := range append([]string{"/gaps", "/redacted"}, pointers...) {
+		whole = punchAt(whole, steps(p), p)
+	}
+	return differs("", w.punched(&document{root: root}, pointers), whole), nil
+}
+
+func differs(at string, u, v ast.Value) string {
+	x, ok := u.(*unread)
+	o, isObject := v.(ast.Object)
+	if ok && !isObject {
+		return at
+	}
+	if ok {
+		for _, k := range append(o.Keys(), ast.StringTerm("none")) {
+			member := x.member(string(k.Value.(ast.String)))
+			switch m := o.Get(k); {
+			case m == nil && member == nil:
+			case m == nil || member == nil:
+				return at + "/" + k.String()
+			default:
+				if d := differs(at+"/"+k.String(), member, m.Value); d != "" {
+					return d
+				}
+			}
+		}
+	}
+	if u.Compare(v) != 0 || v.Compare(solid(u)) != 0 || u.String() != v.String() || u.IsGround() != v.IsGround() {
+		return at + " as a whole"
+	}
+	return ""
 }

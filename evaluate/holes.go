@@ -105,6 +105,16 @@ func holeReasons(holes []hole, i int, reads uint8) []audit.Reason {
 	return out
 }
 
+// touched tells whether a hole bears on what control i says.
+func touched(holes []hole, i int) bool {
+	for _, h := range holes {
+		if h.touch.gap[i]&readsAll != 0 { // what bears as a token does as a gap
+			return true
+		}
+	}
+	return false
+}
+
 // hidden notes the holes of a document under which it could declare more.
 func (w *worker) hidden(p *program, doc *document) {
 	for _, h := range w.holes(p, doc) {
@@ -116,7 +126,7 @@ func (w *worker) hidden(p *program, doc *document) {
 			detail = "redacted"
 		}
 		for _, k := range h.touch.declares {
-			w.estate.addGap(p.source+"."+k, doc.id+" "+h.pointer+": "+detail)
+			w.conceal(p, k, doc.id+" "+h.pointer+": "+detail)
 		}
 	}
 }

@@ -106,7 +106,7 @@ func (r *run) stmt(s ir.Stmt) (left, error) {
 	case *ir.CallStmt:
 		return r.define(s.Result)(r.callStmt(s))
 	case *ir.DotStmt:
-		return r.define(s.Target)(r.dot(r.operand(s.Source), r.operand(s.Key)))
+		return r.define(s.Target)(r.dot(r.given(s.Source), r.operand(s.Key)))
 	case *ir.EqualStmt:
 		return holds(r.equal(r.operand(s.A), r.operand(s.B)))
 	case *ir.NotEqualStmt:
@@ -147,7 +147,7 @@ func (r *run) define(l ir.Local) func(ast.Value, error) (left, error) {
 func (r *run) value(s ir.Stmt) (left, error) {
 	switch s := s.(type) {
 	case *ir.AssignVarStmt:
-		if v := r.operand(s.Source); v != nil {
+		if v := r.given(s.Source); v != nil {
 			r.env[s.Target] = v
 		} else {
 			delete(r.env, s.Target)

@@ -15,10 +15,13 @@ import (
 func (r *run) callStmt(s *ir.CallStmt) (ast.Value, error) {
 	args := make([]ast.Value, len(s.Args))
 	for i, o := range s.Args {
-		args[i] = r.operand(o)
+		args[i] = r.given(o)
 	}
 	if f := r.plan.funcs[s.Func]; f != nil {
 		return r.call(f, args)
+	}
+	for i := range args {
+		args[i] = solid(args[i])
 	}
 	if !readable(args...) {
 		return nil, errUnclear

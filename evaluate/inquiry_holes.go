@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,20 +25,12 @@ func holeName(v ast.Value) (name string, ok bool) {
 	return string(x)[1:], true
 }
 
-// punch makes holes in a document at pointers, whether something stands there
-// or not. What the document says of its own gaps is not known either.
-func punch(doc ast.Value, pointers []string) ast.Value {
-	for _, p := range append([]string{"/gaps", "/redacted"}, pointers...) {
-		doc = punchAt(doc, steps(p), p)
-	}
-	return doc
-}
-
 // unescaped is a step of a JSON pointer as the key that it stands for.
 var unescaped = strings.NewReplacer("~1", "/", "~0", "~")
 
-// punched is the document with holes at pointers. Most controls that a document's
-// holes touch are touched by the same, so that it is kept.
+// punched is the document with holes at pointers, whether something stands there
+// or not. What the document says of its own gaps is not known either. Most
+// controls that a document's holes touch are touched by the same, so that it is kept.
 func (w *worker) punched(d *document, pointers []string) ast.Value {
 	key := strings.Join(pointers, "\x00")
 	if v := d.holed[key]; v != nil {
@@ -46,17 +39,15 @@ func (w *worker) punched(d *document, pointers []string) ast.Value {
 	if d.holed == nil {
 		d.holed = map[string]ast.Value{}
 	}
-	d.holed[key] = punch(w.converted(d), pointers)
-	return d.holed[key]
-}
-
-// converted is the document as OPA has it, by our reading: an inquiry is
-// ours as well, and OPA's reading would parse the line again.
-func (w *worker) converted(d *document) ast.Value {
-	if d.opa != nil {
-		return d.opa
+	u := &unread{machine: w.machine, object: d.root}
+	for _, p := range append([]string{"/gaps", "/redacted"}, pointers...) {
+		u.holes = append(u.holes, hidden{steps(p), p})
 	}
-	return w.machine.ToOPA(d.root).Value
+	d.holed[key] = u
+	if slices.Contains(pointers, "") { // all of it
+		d.holed[key] = u.solid()
+	}
+	return d.holed[key]
 }
 
 // punchAt hides the least of v that what stands at a pointer can change: where

@@ -8,7 +8,11 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage"
 )
 
-func (r *run) operand(o ir.Operand) ast.Value {
+// operand is the value of an operand in OPA's form.
+func (r *run) operand(o ir.Operand) ast.Value { return solid(r.given(o)) }
+
+// given is the value of an operand as it is: what is passed on may stay unread.
+func (r *run) given(o ir.Operand) ast.Value {
 	switch v := o.Value.(type) {
 	case ir.Local:
 		return r.env[v]
@@ -43,6 +47,10 @@ func (r *run) dot(v, key ast.Value) (ast.Value, error) {
 		return nil, errUnclear
 	}
 	switch x := v.(type) {
+	case *unread:
+		if s, ok := key.(ast.String); ok {
+			return r.present(x.member(string(s)))
+		}
 	case ast.Ref:
 		return r.dotData(x, key)
 	case ast.Var:
@@ -215,7 +223,7 @@ func (r *run) members(v ast.Value) ([][2]ast.Value, error) {
 
 // scan runs a block for each member of a collection, and goes on.
 func (r *run) scan(s *ir.ScanStmt) (left, error) {
-	list, err := r.members(r.env[s.Source])
+	list, err := r.members(solid(r.env[s.Source]))
 	if err != nil {
 		return 0, err
 	}

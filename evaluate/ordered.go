@@ -8,9 +8,9 @@ import (
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
 
-// work makes something of block i. read gives its bytes, which are the worker's
-// until it returns.
-type work[T any] func(ctx context.Context, i int, read func() ([]byte, error)) (T, error)
+// work has a worker make something of block i. read gives its bytes, which are
+// the worker's until it returns.
+type work[T any] func(ctx context.Context, w *worker, i int, read func() ([]byte, error)) (T, error)
 
 // job is one block and what came of it.
 type job[T any] struct {
@@ -20,19 +20,18 @@ type job[T any] struct {
 }
 
 // ordered has blocks worked on in parallel, and sends what came of them in their
-// order. begin makes what one worker works with. At most a few blocks for each
-// worker are in memory.
-func ordered[T any](ctx context.Context, workers int, blocks []audit.Block, begin func() work[T], send func(T) error) error {
+// order. At most a few blocks for each worker are in memory.
+func ordered[T any](ctx context.Context, j *judging, workers int, blocks []audit.Block, do work[T], send func(T) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	todo, inOrder := make(chan *job[T]), make(chan *job[T], 2*workers)
 	g.Go(func() error {
 		defer close(inOrder)
 		defer close(todo)
 		for i := range blocks {
-			j := &job[T]{i: i, done: make(chan struct{})}
+			b := &job[T]{i: i, done: make(chan struct{})}
 			for _, c := range []chan *job[T]{inOrder, todo} {
 				select {
-				case c <- j:
+				case c <- b:
 				case <-ctx.Done():
 					return ctx.Err()
 				}
@@ -42,29 +41,29 @@ func ordered[T any](ctx context.Context, workers int, blocks []audit.Block, begi
 	})
 	for range min(workers, len(blocks)) {
 		g.Go(audit.Guarded(func() (err error) {
-			do := begin()
-			var buf []byte
-			for j := range todo {
+			w := j.hire()
+			for b := range todo {
 				read := func() (_ []byte, err error) {
-					buf, err = blocks[j.i].Read(ctx, buf[:0])
-					return buf, err
+					w.content, err = blocks[b.i].Read(ctx, w.content[:0])
+					return w.content, err
 				}
-				if j.out, err = do(ctx, j.i, read); err != nil {
+				if b.out, err = do(ctx, w, b.i, read); err != nil {
 					return err
 				}
-				close(j.done)
+				close(b.done)
 			}
+			j.spare.Put(w)
 			return nil
 		}))
 	}
 	g.Go(audit.Guarded(func() error {
-		for j := range inOrder {
+		for b := range inOrder {
 			select {
-			case <-j.done:
+			case <-b.done:
 			case <-ctx.Done():
 				return ctx.Err()
 			}
-			if err := send(j.out); err != nil {
+			if err := send(b.out); err != nil {
 				return err
 			}
 		}

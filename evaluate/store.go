@@ -3,7 +3,6 @@ package evaluate
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -13,9 +12,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
-	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/evaluate/lookup"
-	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
 )
 
 // store shows OPA the documents that controls may read beside the input:
@@ -167,64 +164,4 @@ func walk(v ast.Value, rest, path storage.Path) (any, error) {
 
 func notFound(path storage.Path) error {
 	return &storage.Error{Code: storage.NotFoundErr, Message: path.String() + " does not exist"}
-}
-
-// slice is what the view was asked, as it is recorded, and its digest: sorted,
-// with the digest of the gaps of every source.kind. room is used for rendering.
-func (v *view) slice(room *[]byte) (*audit.Slice, string) {
-	s := &audit.Slice{Lookups: []audit.Lookup{}, Gaps: map[string]string{}}
-	for _, k := range sortedLookups(v.lookups) {
-		l := audit.Lookup{Source: k.source, Kind: k.kind, Key: k.key}
-		for _, h := range v.lookups[k] {
-			l.Hits = append(l.Hits, audit.Hit{ID: h.ID, Origin: h.Origin, Value: json.RawMessage(h.Value)})
-		}
-		s.Lookups = append(s.Lookups, l)
-		s.Gaps[k.source+"."+k.kind] = v.estate.gapDigest(k.source, k.kind)
-	}
-	*room = appendSlice((*room)[:0], s)
-	return s, audit.Digest(*room)
-}
-
-// appendSlice renders a slice as audit.Canonical does, whose way over maps takes
-// longer than deciding.
-func appendSlice(b []byte, s *audit.Slice) []byte {
-	b = append(b, `{"gaps":{`...)
-	for i, k := range sortedKeys(s.Gaps) {
-		b = separate(b, i)
-		b = vm.AppendString(b, k)
-		b = append(b, ':')
-		b = vm.AppendString(b, s.Gaps[k])
-	}
-	b = append(b, `},"lookups":[`...)
-	for i, l := range s.Lookups {
-		b = append(separate(b, i), `{"hits":`...)
-		b = appendHits(b, l.Hits)
-		b = vm.AppendString(append(b, `,"key":`...), l.Key)
-		b = vm.AppendString(append(b, `,"kind":`...), l.Kind)
-		b = vm.AppendString(append(b, `,"source":`...), l.Source)
-		b = append(b, '}')
-	}
-	return append(b, "]}"...)
-}
-
-func appendHits(b []byte, hits []audit.Hit) []byte {
-	if hits == nil {
-		return append(b, "null"...)
-	}
-	b = append(b, '[')
-	for i, h := range hits {
-		b = vm.AppendString(append(separate(b, i), `{"id":`...), h.ID)
-		b = vm.AppendString(append(b, `,"origin":`...), h.Origin)
-		b = append(b, `,"value":`...)
-		b = append(b, h.Value.(json.RawMessage)...) // canonical, as declared
-		b = append(b, '}')
-	}
-	return append(b, ']')
-}
-
-func separate(b []byte, i int) []byte {
-	if i > 0 {
-		return append(b, ',')
-	}
-	return b
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
@@ -13,37 +14,52 @@ import (
 
 // judging is what all workers of one run share.
 type judging struct {
-	lib     *library
-	store   *store
-	data    *vm.Data
-	estate  *estate
-	request audit.Judgement
-	limits  vm.Limits
-	opa     bool // OPA decides all
-	sample  sampling
-	carry   *carrying // nil: everything is evaluated
-	clock   Clock
+	lib      *library
+	revision string // of all of the library
+	store    *store
+	data     *vm.Data
+	estate   *estate
+	request  audit.Judgement
+	limits   vm.Limits
+	opa      bool // OPA decides all
+	sample   sampling
+	rooms    sync.Pool // of []audit.Decision
+	spare    sync.Pool // of *worker
+	carry    *carrying // nil: everything is evaluated
+	clock    Clock
 }
 
 // worker is what one goroutine needs to decide.
 type worker struct {
 	*judging
-	machine  *vm.Machine
-	view     *view // of the call under way, nil while nothing may be looked up
-	interned map[string]string
-	owners   map[string]string // tags of the document at hand that can say who owns it
-	touched  map[*program]map[string]*touching
-	last     *program // of the document before: most are of the same type as the next
-	answered []answer // used again for each document
-	document document // the one at hand
-	scratch  []byte
-	earlier  []byte // room for reading what an earlier run stored
+	content   []byte // of the block at hand
+	machine   *vm.Machine
+	view      *view // of the call under way, nil while nothing may be looked up
+	interned  map[string]string
+	owners    map[string]string // tags of the document at hand that can say who owns it
+	touched   map[*program]map[string]*touching
+	last      *program // of the document before: most are of the same type as the next
+	answered  []answer // used again for each document
+	document  document // the one at hand
+	scratch   []byte
+	concealed []concealed          // by the block at hand
+	earlier   *audit.EarlierReader // of what an earlier run stored, once it is asked for
+	room      *room                // for decisions
 }
 
 func (j *judging) worker() *worker {
-	w := &worker{judging: j, machine: vm.NewMachine(j.data), interned: map[string]string{}, owners: map[string]string{}, touched: map[*program]map[string]*touching{}}
+	w := &worker{judging: j, machine: vm.NewMachine(j.data), interned: map[string]string{}, owners: map[string]string{}, touched: map[*program]map[string]*touching{}, room: newRoom(j)}
 	w.machine.Estate = w.lookup
 	return w
+}
+
+// hire gives a worker that nobody else has, one who has worked before if there is
+// one: origins may be many and small. spare takes it back.
+func (j *judging) hire() *worker {
+	if w, ok := j.spare.Get().(*worker); ok {
+		return w
+	}
+	return j.worker()
 }
 
 // answer is what is said of one control and one document.
@@ -67,7 +83,7 @@ func (w *worker) answers(ctx context.Context, p *program, doc *document) ([]answ
 		return p.opa.ask(ctx, w.store, w.estate, doc)
 	}
 	w.machine.Use(p.policy)
-	out, limited := w.room(len(p.parts)), false
+	out, limited := w.blank(len(p.parts)), false
 	for i := range p.parts {
 		err := w.call(ctx, &p.parts[i], doc, &out[i])
 		switch {
@@ -104,7 +120,7 @@ func (w *worker) answers(ctx context.Context, p *program, doc *document) ([]answ
 
 // refusals are the answers about a document that cannot be held.
 func (w *worker) refusals(p *program, doc *document) []answer {
-	out := w.room(len(p.parts))
+	out := w.blank(len(p.parts))
 	for i := range out {
 		out[i].err, out[i].limit = errors.New(doc.refused), true
 		if len(p.parts[i].estate) > 0 {
@@ -114,8 +130,14 @@ func (w *worker) refusals(p *program, doc *document) []answer {
 	return out
 }
 
-// room is an answer for each of n controls, until the next document.
-func (w *worker) room(n int) []answer {
+// plainPass tells whether an answer is a pass that rests on the document alone, its
+// holes aside.
+func (a *answer) plainPass(pt *part) bool {
+	return a.err == nil && len(a.violations) == 0 && len(a.undefined) == 0 && len(pt.estate) == 0 && (a.applies || !pt.applies)
+}
+
+// blank is an answer for each of n controls, until the next document.
+func (w *worker) blank(n int) []answer {
 	w.answered = slices.Grow(w.answered[:0], n)[:n]
 	clear(w.answered)
 	return w.answered
@@ -220,9 +242,13 @@ func (w *worker) program(ctx context.Context, k kind) (*program, error) {
 // decisions turns the answers about a document into decisions. Their IDs are
 // filled in by who reads them from a record.
 func (w *worker) decisions(ctx context.Context, p *program, doc *document, answers []answer) ([]audit.Decision, error) {
-	out, holes := make([]audit.Decision, len(p.parts)), w.holes(p, doc)
+	out, holes := w.room.take(len(p.parts)), w.holes(p, doc)
 	for i := range p.parts {
 		pt, a := &p.parts[i], &answers[i]
+		if a.plainPass(pt) && !touched(holes, i) { // mostly
+			out[i] = audit.Decision{Control: pt.ID, ControlDigest: pt.Digest, Outcome: audit.Pass}
+			continue
+		}
 		d := w.judge(p, i, a, doc, holes)
 		if d.Outcome == audit.NotEvaluated {
 			var err error
@@ -232,7 +258,10 @@ func (w *worker) decisions(ctx context.Context, p *program, doc *document, answe
 		}
 		d.Control, d.ControlDigest = pt.ID, pt.Digest
 		if len(pt.estate) > 0 {
-			d.Slice, d.SliceDigest = a.view.slice(&w.scratch)
+			d.SliceDigest = a.view.sliceDigest(&w.scratch)
+			if !w.request.Reuse {
+				d.Slice = a.view.slice()
+			}
 		}
 		out[i] = d
 	}

@@ -28,7 +28,9 @@ type Vault struct {
 	dir     string
 	clean   sync.Once
 	codecs  sync.Pool                 // of *codec
-	buffers sync.Pool                 // of *[]byte
+	lists   sync.Pool                 // of *zstd.Decoder, for directories
+	buffers sync.Pool                 // of *[]byte, for what blocks are packed into
+	blocks  sync.Pool                 // of *[]byte, for the bytes of blocks
 	wrap    func(io.Writer) io.Writer // tests: a disk that fails
 }
 

@@ -68,10 +68,17 @@ func (v *Vault) directory(digest string) (*directory, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	return readDirectory(f, digest)
+	dec, ok := v.lists.Get().(*zstd.Decoder)
+	if !ok {
+		if dec, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxDirectory)); err != nil {
+			return nil, err
+		}
+	}
+	defer v.lists.Put(dec)
+	return readDirectory(f, digest, dec)
 }
 
-func readDirectory(f *os.File, digest string) (*directory, error) {
+func readDirectory(f *os.File, digest string, dec *zstd.Decoder) (*directory, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -98,11 +105,6 @@ func readDirectory(f *os.File, digest string) (*directory, error) {
 	if sum := sha256.Sum256(frame); string(sum[:]) != string(foot[4:4+sha256.Size]) {
 		return nil, errors.New("its directory has another digest")
 	}
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxDirectory))
-	if err != nil {
-		return nil, err
-	}
-	defer dec.Close()
 	plain, err := dec.DecodeAll(frame, nil)
 	if err != nil {
 		return nil, err

@@ -22,6 +22,9 @@ const maxStored = audit.MaxLine + audit.MaxLine/4
 // maxDelta bounds a block that is stored as what differs from an earlier version.
 const maxDelta = 1 << 20
 
+// usualBlock is what most blocks have room in: see audit.Cutter.
+const usualBlock = 512 << 10
+
 // dictionary is the number under which a frame names the version that it is based on.
 const dictionary = 1
 
@@ -145,7 +148,15 @@ func (v *Vault) codec() (*codec, error) {
 
 func (v *Vault) giveBack(c *codec) { v.codecs.Put(c) }
 
-// buffer lends an empty buffer for a block, which goes back by buffers.Put.
+// content lends an empty buffer for the bytes of a block, which goes back by blocks.Put.
+func (v *Vault) content() []byte {
+	if b, ok := v.blocks.Get().(*[]byte); ok {
+		return (*b)[:0]
+	}
+	return make([]byte, 0, usualBlock)
+}
+
+// buffer lends an empty buffer for what a block is packed into, which goes back by buffers.Put.
 func (v *Vault) buffer() []byte {
 	if b, ok := v.buffers.Get().(*[]byte); ok {
 		return (*b)[:0]

@@ -106,7 +106,7 @@ func (w *lineWriter) cut(ctx context.Context, r io.Reader, to []chan *piece) err
 		r = contextReader{ctx, r}
 	}
 	for c := audit.NewCutter(r); ; {
-		b, content, err := c.Next(ctx, w.vault.buffer())
+		b, content, err := c.Next(ctx, w.vault.content())
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -190,7 +190,7 @@ func (w *lineWriter) add(p *piece) error {
 		}
 		w.vault.buffers.Put(&p.packed)
 	}
-	w.vault.buffers.Put(&p.content)
+	w.vault.blocks.Put(&p.content)
 	w.dir.size += int64(p.Size)
 	w.dir.blocks = append(w.dir.blocks, p.stored)
 	return nil

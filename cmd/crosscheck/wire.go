@@ -154,6 +154,7 @@ func (a *app) auditor(ctx context.Context, in *installation) (*audit.Auditor, er
 	out := &audit.Auditor{
 		Collectors: cs, Decider: in.engine, Engine: in.engine.Name(), Vault: in.vault, Ledger: in.ledger, Exceptions: accepted(x),
 		Entity: in.cfg.Entity, System: in.cfg.System, Provenance: provenance(), Now: a.now, Log: in.log,
+		Kept: filepath.Join(in.cfg.DataDir, "declared"),
 	}
 	if a.measured != nil {
 		out.Observer = a.measured

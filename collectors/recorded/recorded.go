@@ -16,6 +16,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -30,8 +31,9 @@ type Config struct {
 // Collector plays back the origins of one recording. What it returns is what
 // the collectors said when it was recorded, times, gaps and calls included.
 type Collector struct {
-	fs      fs.FS
-	entries []entry
+	fs       fs.FS
+	entries  []entry
+	decoders sync.Pool // of *zstd.Decoder
 }
 
 // New reads the list of snapshots, because origins must be known before anything
@@ -154,12 +156,26 @@ func (c *Collector) read(e entry, sum io.Writer, do func(io.Reader) error) error
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
+	z, err := c.decoder(f)
 	if err != nil {
 		return err
 	}
-	defer z.Close()
+	defer c.giveBack(z)
 	return do(io.TeeReader(io.LimitReader(z, e.Bytes+1), sum))
+}
+
+// decoder lends one that reads r; giveBack takes it. Each holds more than most files do.
+func (c *Collector) decoder(r io.Reader) (*zstd.Decoder, error) {
+	if z, ok := c.decoders.Get().(*zstd.Decoder); ok {
+		return z, z.Reset(r)
+	}
+	return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
+}
+
+func (c *Collector) giveBack(z *zstd.Decoder) {
+	if z.Reset(nil) == nil {
+		c.decoders.Put(z)
+	}
 }
 
 // readList reads snapshots.json, which must be a plain file of bounded size.

@@ -145,6 +145,12 @@ func sprintf(m *Machine, a []*Value) (*Value, bool) {
 		return nil, true
 	}
 	list := m.elements(a[1])
+	if b, ok := formatPlainly(m.formatting[:0], a[0].s, list); ok { // mostly
+		if cap(b) <= keepText {
+			m.formatting = b
+		}
+		return m.text(string(b)), true
+	}
 	args := make([]any, len(list))
 	for i, v := range list {
 		switch v.kind {
@@ -161,6 +167,42 @@ func sprintf(m *Machine, a []*Value) (*Value, bool) {
 		return nil, true
 	}
 	return m.text(fmt.Sprintf(a[0].s, args...)), true
+}
+
+// keepText is the most room for a text that is kept for the next.
+const keepText = 1 << 16
+
+// formatPlainly appends what fmt makes of texts and natural numbers by %s, %d and
+// %v without flags; ok is false for anything else.
+func formatPlainly(b []byte, format string, args []*Value) (_ []byte, ok bool) {
+	for {
+		i := strings.IndexByte(format, '%')
+		if i < 0 {
+			return append(b, format...), len(args) == 0
+		}
+		if i+1 == len(format) || len(args) == 0 {
+			return nil, false
+		}
+		v := args[0]
+		switch verb := format[i+1]; {
+		case v.kind == kString && (verb == 's' || verb == 'v'):
+		case v.kind == kNumber && (verb == 'd' || verb == 'v') && natural(v.s):
+		default:
+			return nil, false
+		}
+		b = append(append(b, format[:i]...), v.s...)
+		format, args = format[i+2:], args[1:]
+	}
+}
+
+// natural tells whether a literal is a natural number below 10^18.
+func natural(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return len(s) <= 18
 }
 
 // numberArgument is a number as OPA's sprintf takes it.

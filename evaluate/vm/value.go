@@ -73,6 +73,9 @@ func (v *Value) Text() (text string, ok bool) {
 	return v.s, true
 }
 
+// IsObject tells whether the value is an object.
+func (v *Value) IsObject() bool { return v != nil && v.kind == kObject }
+
 // Elements are those of an array, or of a set in no particular order; ok is
 // false for any other value.
 func (m *Machine) Elements(v *Value) (list []*Value, ok bool) {

@@ -76,7 +76,8 @@ type Machine struct {
 	results     []*Value
 	builtins    *topdown.BuiltinContext
 	expressions regexps
-	cloning     bool // texts are copied when they are converted
+	formatting  []byte // room for the text that is being made
+	cloning     bool   // texts are copied when they are converted
 }
 
 // memo is what a rule without arguments came to in one generation.

@@ -40,7 +40,7 @@ func (d *decider) prepare(ctx context.Context) error {
 // run decides everything.
 func (d *decider) run(ctx context.Context) error {
 	d.last = renderer{}
-	return d.engine.Decide(ctx, audit.Judgement{AsOf: moment, Snapshots: d.data.snapshots, Vault: d.data}, d.last.emit)
+	return d.engine.Decide(ctx, audit.Judgement{AsOf: moment, Snapshots: d.data.snapshots, Vault: d.data, Reuse: true}, d.last.emit)
 }
 
 // against decides and decodes in turn: a ratio of CPU time.
