@@ -185,7 +185,8 @@ func TestCurrentState(t *testing.T) { //nolint:paralleltest // the shim reckons 
 func TestServerKilled(t *testing.T) {
 	t.Parallel()
 	base, stop, start := ownServer(t)
-	ns, d := namespace(t), newDesk(t)
+	const ns = "killed"
+	d := newDesk(t)
 	rec := d.record(t, wide(t, "killed", 2000))
 	p := newBetween(t, base)
 	p.before = func(n int) string {
@@ -271,7 +272,7 @@ func TestSetUpByHand(t *testing.T) { //nolint:paralleltest // it changes what th
 		}
 		return out
 	}
-	state(false)
+	state(true) // whoever set it up before
 	policy := call(t, base, "GET", "/_ilm/policy/crosscheck", nil)["crosscheck"].(object)["policy"].(object)
 	policy["phases"].(object)["delete"].(object)["min_age"] = "800d"
 	call(t, base, "PUT", "/_ilm/policy/crosscheck", object{"policy": policy})
