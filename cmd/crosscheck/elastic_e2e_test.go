@@ -37,13 +37,13 @@ func TestElasticKilled(t *testing.T) {
 	ctx, kill := context.WithCancel(t.Context()) // of the first process: exec kills it
 	defer kill()
 	var bulks atomic.Int64
-	real := httputil.NewSingleHostReverseProxy(u)
+	elastic := httputil.NewSingleHostReverseProxy(u)
 	between := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.HasSuffix(r.URL.Path, "/_bulk") || bulks.Add(1) > 1 {
-			real.ServeHTTP(w, r)
+			elastic.ServeHTTP(w, r)
 			return
 		}
-		real.ServeHTTP(httptest.NewRecorder(), r)
+		elastic.ServeHTTP(httptest.NewRecorder(), r)
 		askElastic(t, base, http.MethodPost, "/"+stream+"/_rollover", "")
 		kill()
 		<-r.Context().Done()

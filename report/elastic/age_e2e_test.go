@@ -32,7 +32,8 @@ func TestAge(t *testing.T) {
 		"size": 0, "runtime_mappings": json.RawMessage(view.RuntimeFieldMap), "aggs": object{"age": object{"min": object{"field": "age"}}},
 		"query": all(term("crosscheck.kind", "run"), term("crosscheck.run.status", "complete"), term("crosscheck.run.whole", true), term("crosscheck.run.simulated", false)),
 	})
-	age := time.Duration(answer["aggregations"].(object)["age"].(object)["value"].(float64)) * time.Millisecond
+	milliseconds := answer["aggregations"].(object)["age"].(object)["value"].(float64)
+	age := time.Duration(milliseconds * float64(time.Millisecond))
 	if want := time.Since(audittest.Moment); (want - age).Abs() > time.Minute {
 		t.Errorf("the last complete run is %s old, want %s", age, want)
 	}
