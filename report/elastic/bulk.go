@@ -242,6 +242,9 @@ func (b *bulk) refused(a answer) error {
 	switch {
 	case a.Error != nil && a.Error.Type == blocked:
 		return errors.Join(errReadOnly, why)
+	case b.pin.rolled.Load() && strings.Contains(why.Error(), "[indices:admin/auto_create]"):
+		// The index is not there any more, and the credentials do not suffice to make one of its name by mistake.
+		return fmt.Errorf("%w: %w", deleted(b.pin.index), why)
 	case a.Status == http.StatusUnauthorized || a.Status == http.StatusForbidden:
 		return report.Permanent(fmt.Errorf("%w: the credentials lack a privilege: docs/operators.md lists those that are needed", why))
 	case a.Status == http.StatusNotFound:

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -93,6 +94,9 @@ func addresses(cfg Config) ([]*url.URL, error) {
 	return out, nil
 }
 
+// cloudAddress is all that a cloud ID may lead to.
+var cloudAddress = regexp.MustCompile(`^https://[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:[0-9]{1,5})?$`)
+
 // addressOf decodes a cloud ID: name:base64(host$elasticsearch$kibana).
 func addressOf(id string) (string, error) {
 	bad := errors.New("expected one as Elastic Cloud shows it: a name, a colon and base64")
@@ -113,11 +117,7 @@ func addressOf(id string) (string, error) {
 	if port != "" {
 		address += ":" + port
 	}
-	u, err := url.Parse(address)
-	if err != nil || u.Hostname() != parts[1]+"."+host || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil ||
-		strings.ContainsFunc(u.Host, func(r rune) bool {
-			return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(".-_:", r)
-		}) {
+	if !cloudAddress.MatchString(address) {
 		return "", bad
 	}
 	return address, nil

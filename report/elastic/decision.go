@@ -227,7 +227,7 @@ type rule struct {
 	text            []byte
 }
 
-// severities in numbers, as Elastic's risk scores have them.
+// risk is a severity in numbers, as Elastic's risk scores have them.
 func risk(s audit.Severity) int {
 	switch s {
 	case "critical":

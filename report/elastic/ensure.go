@@ -197,7 +197,7 @@ func (s *Sink) installed(ctx context.Context, r Request) (digest string, m meta,
 	if err := s.ask(ctx, http.MethodGet, r.Path, nil, &answer); err != nil {
 		return "", meta{}, err
 	}
-	var thing any = answer[r.Name]
+	thing := answer[r.Name]
 	for _, list := range []string{"component_templates", "index_templates", "transforms"} {
 		if l, ok := answer[list].([]any); ok && len(l) == 1 {
 			thing = l[0]

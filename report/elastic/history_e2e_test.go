@@ -3,11 +3,6 @@
 package elastic_test
 
 import (
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -180,79 +175,6 @@ func TestCurrentState(t *testing.T) { //nolint:paralleltest // the shim reckons 
 	}
 }
 
-// TestServerKilled: Elasticsearch is killed in the middle of a run, and started
-// again: everything is there, once.
-func TestServerKilled(t *testing.T) {
-	t.Parallel()
-	base, stop, start := ownServer(t)
-	ns, d := namespace(t), newDesk(t)
-	rec := d.record(t, wide(t, "killed", 2000))
-	p := newBetween(t, base)
-	p.before = func(n int) string {
-		if n == 30 {
-			stop()
-		}
-		return ""
-	}
-	if err := d.deliver(t, small(p.URL, ns), rec); err == nil {
-		t.Fatal("Elasticsearch was killed, and nobody said so")
-	}
-	if err := d.deliver(t, small(p.URL, ns), rec); err == nil {
-		t.Fatal("Elasticsearch is not there, and nobody said so")
-	}
-	start()
-	if err := d.deliver(t, small(p.URL, ns), rec); err != nil {
-		t.Fatal(err)
-	}
-	if byIndex, ids := places(t, base, stream(ns)); len(byIndex) != 1 || byIndex[indices(t, base, stream(ns))[0]] != 2002 || ids != 2002 {
-		t.Errorf("documents are in %v with %d ids, want 2002 once each", byIndex, ids)
-	}
-}
-
-// ownServer is an Elasticsearch that a test may kill.
-func ownServer(t *testing.T) (base string, kill, start func()) {
-	t.Helper()
-	scripts, err := filepath.Abs(filepath.Join("..", "..", "testdata", "servers", "elasticsearch"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	run, port := t.TempDir(), freePorts(t)
-	script := func(name string, args ...string) {
-		out, err := exec.Command("bash", append([]string{filepath.Join(scripts, name)}, args...)...).CombinedOutput()
-		if err != nil {
-			t.Fatalf("%s: %v\n%s", name, err, out)
-		}
-	}
-	start = func() { script("start.sh", run, strconv.Itoa(port)) }
-	start()
-	t.Cleanup(func() {
-		script("stop.sh", run, "KILL")
-		// What it wrote last is removed by whoever cleans up the folder.
-		_ = os.RemoveAll(run)
-	})
-	return "http://127.0.0.1:" + strconv.Itoa(port), func() { script("stop.sh", run, "KILL") }, start
-}
-
-// freePorts finds a port that is free, and the next too.
-func freePorts(t *testing.T) int {
-	t.Helper()
-	for range 50 {
-		a, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := a.Addr().(*net.TCPAddr).Port
-		b, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port+1))
-		_ = a.Close()
-		if err == nil {
-			_ = b.Close()
-			return port
-		}
-	}
-	t.Fatal("no two ports are free")
-	return 0
-}
-
 // TestSetUpByHand: what an administrator changed is kept and said, until forced.
 // The policy is kept by Shim.java, which parses it by Elasticsearch's own parser.
 func TestSetUpByHand(t *testing.T) { //nolint:paralleltest // it changes what the others are set up by
@@ -271,7 +193,7 @@ func TestSetUpByHand(t *testing.T) { //nolint:paralleltest // it changes what th
 		}
 		return out
 	}
-	state(false)
+	state(true) // whoever set it up before
 	policy := call(t, base, "GET", "/_ilm/policy/crosscheck", nil)["crosscheck"].(object)["policy"].(object)
 	policy["phases"].(object)["delete"].(object)["min_age"] = "800d"
 	call(t, base, "PUT", "/_ilm/policy/crosscheck", object{"policy": policy})

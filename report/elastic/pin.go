@@ -114,6 +114,11 @@ func (s *Sink) pin(ctx context.Context, d *audit.Delivery) (*pin, error) {
 	return p, err
 }
 
+// deleted says that the pinned index is gone. The next try begins on the write index.
+func deleted(index string) error {
+	return fmt.Errorf("index %s was deleted while the delivery was written to it: it is written anew", index)
+}
+
 // abandon goes on in the write index: the pinned one takes no more documents.
 func (s *Sink) abandon(ctx context.Context, d *audit.Delivery, p *pin) error {
 	indices, err := s.backing(ctx)
@@ -151,7 +156,7 @@ func (s *Sink) settle(ctx context.Context, d audit.Delivery, p *pin) error {
 	at := slices.Index(indices, p.index)
 	if at < 0 {
 		// Elasticsearch makes an index of a name that is written to. It is no part of the data stream.
-		err := fmt.Errorf("index %s was deleted while the delivery was written to it: it is written anew", p.index)
+		err := deleted(p.index)
 		gone := s.ask(ctx, http.MethodDelete, "/"+p.index, nil, nil)
 		if is(gone, http.StatusNotFound, "") {
 			gone = nil

@@ -31,7 +31,7 @@ const (
 	pipelineName  = "crosscheck@ingested"
 	viewAlias     = "security_solution-crosscheck.misconfiguration_latest" // a name that Kibana's findings pages look for
 	priority      = 350                                                    // above Elastic's logs (100) and Fleet's (200)
-	wholeSeconds  = "60s"
+	syncDelay     = "60s"                                                  // a document is seen by then
 	viewFrequency = "5m"
 )
 
@@ -188,7 +188,7 @@ func (s *Sink) transform() object {
 		"dest":             object{"index": viewIndex()},
 		"latest":           object{"unique_key": []any{"rule.id", "resource.id", "data_stream.namespace"}, "sort": "@timestamp"},
 		"frequency":        viewFrequency,
-		"sync":             object{"time": object{"field": "event.ingested", "delay": wholeSeconds}},
+		"sync":             object{"time": object{"field": "event.ingested", "delay": syncDelay}},
 		"retention_policy": object{"time": object{"field": "@timestamp", "max_age": strconv.Itoa(s.cfg.View) + "d"}},
 		"settings":         object{"unattended": true},
 	}

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# start.sh RUN PORT starts Elasticsearch on 127.0.0.1:PORT (its transport on PORT+1), with all it writes in the folder
-# RUN, and returns when the cluster is ready (10 to 20 s, 540 MB). It finds its data again when started again on the same
-# folder. No security: whoever reaches the port may do anything. stop.sh RUN ends it.
+# start.sh RUN PORT [secured] starts Elasticsearch on 127.0.0.1:PORT (its transport on PORT+1), with all it writes in the
+# folder RUN, and returns when the cluster is ready (10 to 20 s, 540 MB). It finds its data again when started again on
+# the same folder. Without security whoever reaches the port may do anything; secured, admin with the password
+# FAKE-elastic may. stop.sh RUN ends it.
 set -euo pipefail
 run=$(realpath -m "$1")
 port=$2
@@ -14,6 +15,12 @@ java=${ES_JAVA_HOME:-$(dirname "$(dirname "$(readlink -f "$(command -v java)")")
 }
 mkdir -p "$run"/{config,data,logs,tmp,repo}
 cp -n "$home"/config/{jvm.options,log4j2.properties,roles.yml,role_mapping.yml,users,users_roles} "$run/config/" 2>/dev/null || true
+security=false
+if [[ ${3:-} == secured ]]; then
+	security=true
+	echo 'admin:$2a$04$8h4cFsHk./6Lis80siwPzOzXW8aBg9h5WWgzN5EMgMxEKeyPMy.KG' >"$run/config/users"
+	echo 'superuser:admin' >"$run/config/users_roles"
+fi
 cat >"$run/config/elasticsearch.yml" <<EOF
 cluster.name: test
 node.name: test
@@ -23,7 +30,8 @@ http.port: $port
 transport.port: $((port + 1))
 discovery.type: single-node
 cluster.routing.allocation.disk.threshold_enabled: false
-xpack.security.enabled: false
+xpack.security.enabled: $security
+xpack.security.authc.api_key.enabled: true
 xpack.security.autoconfiguration.enabled: false
 EOF
 as=()
@@ -45,7 +53,7 @@ setsid env -i PATH="$PATH" HOME="$run" HOSTNAME=localhost ES_TMPDIR="$run/tmp" \
 	-cp "$home/lib/*:$home/lib/cli-launcher/*" org.elasticsearch.launcher.CliToolLauncher >"$run/elasticsearch.log" 2>&1 </dev/null &
 echo $! >"$run/elasticsearch.pid"
 for _ in $(seq 480); do
-	if curl -sf "http://127.0.0.1:$port/_cluster/health?wait_for_status=yellow&timeout=1s" >/dev/null; then exit 0; fi
+	if curl -sf -u admin:FAKE-elastic "http://127.0.0.1:$port/_cluster/health?wait_for_status=yellow&timeout=1s" >/dev/null; then exit 0; fi
 	kill -0 "$(cat "$run/elasticsearch.pid")" 2>/dev/null || break
 	sleep 0.25
 done
