@@ -49,7 +49,7 @@ func TestRun(t *testing.T) {
 		},
 			schedule.Audit{Name: "faulty", Times: times(t, "0 2 * * *", "UTC"), Retries: 1},
 			schedule.Audit{Name: "good", Times: times(t, "0 2 * * *", "UTC")})
-		time.Sleep(8 * time.Hour)
+		schedule.Pause(t.Context(), 8*time.Hour)
 		want := []string{"faulty 02:00:00", "good 02:00:00", "faulty 03:30:00"}
 		if diff := cmp.Diff(begun, want); diff != "" {
 			t.Errorf("begun (-got +want):\n%s", diff)
@@ -57,7 +57,7 @@ func TestRun(t *testing.T) {
 		if err := s.Replace([]schedule.Audit{{Name: "good", Times: times(t, "0 9 * * *", "UTC")}}); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(90 * time.Minute) // half an hour into the run
+		schedule.Pause(t.Context(), 90*time.Minute) // half an hour into the run
 		before := time.Now()
 		stop()
 		if took := time.Since(before); took != 10*time.Minute {
@@ -84,7 +84,7 @@ func TestStopInTime(t *testing.T) {
 			schedule.Pause(ctx, 8*time.Minute)
 			return schedule.Ended{Run: "r", Err: ctx.Err()}
 		}, schedule.Audit{Name: "good", Times: times(t, "0 2 * * *", "UTC")})
-		time.Sleep(2*time.Hour + 5*time.Minute)
+		schedule.Pause(t.Context(), 2*time.Hour+5*time.Minute)
 		before := time.Now()
 		stop()
 		if took := time.Since(before); took != 3*time.Minute {
@@ -104,18 +104,18 @@ func TestBrokenBook(t *testing.T) {
 		b.broken = errors.New("disk full")
 		runs := 0
 		_, stop := attended(t, b, func(context.Context, schedule.Due) schedule.Ended { runs++; return schedule.Ended{} },
-			schedule.Audit{Name: "good", Times: times(t, "0 2 * * *", "UTC")})
-		time.Sleep(time.Hour)
+			schedule.Audit{Name: "good", Times: times(t, "0 2 * * *", "UTC"), CatchUp: true})
+		schedule.Pause(t.Context(), time.Hour)
 		heal := func(err error) { b.mu.Lock(); defer b.mu.Unlock(); b.broken = err }
 		heal(nil)
-		time.Sleep(time.Minute)
+		schedule.Pause(t.Context(), time.Minute)
 		heal(errors.New("disk full"))
-		time.Sleep(time.Hour)
+		schedule.Pause(t.Context(), time.Hour)
 		if runs != 0 {
 			t.Error("it ran without a record")
 		}
 		heal(nil)
-		time.Sleep(time.Minute)
+		schedule.Pause(t.Context(), time.Minute)
 		stop()
 		if diff := cmp.Diff(b.lines(), []string{"good 01T02:00:00 done"}); diff != "" || runs != 1 {
 			t.Errorf("%d runs, record (-got +want):\n%s", runs, diff)

@@ -78,7 +78,11 @@ func TestDueTimes(t *testing.T) {
 	for _, zone := range zones {
 		t.Run(zone, func(t *testing.T) {
 			t.Parallel()
-			for _, year := range []int{2011, 2026} {
+			years := []int{2026}
+			if zone == "Pacific/Apia" { // a whole day was left out
+				years = append(years, 2011)
+			}
+			for _, year := range years {
 				from := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)
 				to := from.AddDate(1, 0, 7)
 				for _, cron := range crons {

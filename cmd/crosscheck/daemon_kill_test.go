@@ -80,8 +80,12 @@ func stopDaemon(t *testing.T, cmd *exec.Cmd, stderr *transcript) {
 // await waits for something that another process does.
 func await(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(3 * time.Minute); !is(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(end) {
+	look, end := time.NewTicker(50*time.Millisecond), time.After(3*time.Minute)
+	defer look.Stop()
+	for !is() {
+		select {
+		case <-look.C:
+		case <-end:
 			t.Fatalf("in vain: waited for %s", what)
 		}
 	}
@@ -98,9 +102,9 @@ func TestKillDaemon(t *testing.T) {
 	rng := rand.New(rand.NewPCG(11, daemonKills))
 	for range daemonKills {
 		cmd, stderr := startDaemon(t, h)
-		time.Sleep(time.Duration(rng.Int64N(int64(4 * time.Second))))
-		_ = cmd.Process.Kill()
-		if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() >= 0 {
+		kill := time.AfterFunc(time.Duration(rng.Int64N(int64(5*time.Second))), func() { _ = cmd.Process.Kill() })
+		err := cmd.Wait()
+		if kill.Stop(); err == nil || cmd.ProcessState.ExitCode() >= 0 {
 			t.Fatalf("the daemon ended by itself: %v\n%s", err, stderr)
 		}
 	}
