@@ -150,7 +150,7 @@ func TestAuthorizationHeader(t *testing.T) {
 		"a space more":    {[]string{"Bearer  " + good}, 401},
 		"very long":       {[]string{"Bearer " + strings.Repeat("x", 10_000)}, 401},
 	} {
-		r := httptest.NewRequest("GET", "/api/v1/runs", nil)
+		r := httptest.NewRequest(http.MethodGet, "/api/v1/runs", nil)
 		r.Header["Authorization"] = tt.values
 		if w := s.ask(r); w.Code != tt.want {
 			t.Errorf("%s: %d, want %d", name, w.Code, tt.want)
