@@ -62,7 +62,7 @@ func (s *server) downloadPack(w http.ResponseWriter, r *request) error {
 	h.Set("Repr-Digest", "sha-256=:"+sum+":")
 	h.Set("Digest", "sha-256="+sum)
 	h.Set("Cache-Control", "private, no-cache")
-	http.ServeContent(patient{w, http.NewResponseController(w), s.Now}, r.Request, "", time.Time{}, a.reader())
+	http.ServeContent(patient{w, r.rc, s.Now}, r.Request, "", time.Time{}, a.reader())
 	return nil
 }
 
