@@ -50,3 +50,5 @@ servers:
 	@testdata/servers/moto/install.sh
 	@testdata/servers/kubernetes/install.sh
 	@testdata/servers/promtool/install.sh
+	@testdata/servers/kafka/install.sh
+	@testdata/servers/elasticsearch/install.sh

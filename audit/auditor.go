@@ -87,7 +87,8 @@ type Order struct {
 	Trigger Trigger
 	Scope   Scope
 	At      time.Time         // the moment to judge by; zero: now for live sources, the collection for recorded ones
-	Overlay bool              // re-audit: collect Scope.Origins only, and look up the rest in the last complete run
+	Overlay bool              // re-audit: collect Needs only, and lay them over the last complete run's snapshots
+	Needs   []Need            // re-audit: what is read afresh, of each origin once
 	Full    bool              // evaluate everything, take nothing over from the last complete run
 	Relink  map[string]string // re-audit: "control resource" → id of the decision that is judged again
 	Audit   string            // the scheduled audit that this is a run of
@@ -99,9 +100,10 @@ func (a *Auditor) run(ctx context.Context, o Order) (Run, error) {
 	if _, err := a.Decider.Catalog().Select(o.Scope); err != nil {
 		return Run{}, err
 	}
-	if err := a.knownOrigins(o.Scope); err != nil {
+	if err := a.knownOrigins(o); err != nil {
 		return Run{}, err
 	}
+	o.Scope.Resources = slices.Compact(slices.Sorted(slices.Values(o.Scope.Resources)))
 	run := Run{
 		Entity: a.Entity, System: a.System, Revision: a.Decider.Catalog().Revision, Library: a.Library,
 		Engine: a.Engine, ConfigDigest: a.Config, Trigger: o.Trigger, Audit: o.Audit, Repair: o.Repair, Scope: o.Scope, Started: a.Now().UTC().Truncate(time.Second),
@@ -176,15 +178,22 @@ func (e *DeliveryError) Error() string {
 // Unwrap gives the sinks' errors.
 func (e *DeliveryError) Unwrap() error { return e.Err }
 
-func (a *Auditor) knownOrigins(s Scope) error {
+func (a *Auditor) knownOrigins(o Order) error {
 	var known []string
 	for _, c := range a.Collectors {
 		known = append(known, c.Origins()...)
 	}
-	for _, o := range s.Origins {
-		if !slices.Contains(known, o) {
-			return UnknownError{Kind: "origin", Name: o}
+	wanted := o.Scope.Origins
+	for _, n := range o.Needs {
+		wanted = append(slices.Clip(wanted), n.Origin)
+	}
+	for _, origin := range wanted {
+		if !slices.Contains(known, origin) {
+			return UnknownError{Kind: "origin", Name: origin}
 		}
+	}
+	if o.Overlay && o.Scope.Whole() {
+		return errors.New("a re-audit is of something: only a run that reads everything is of everything")
 	}
 	slices.Sort(known)
 	for i := 1; i < len(known); i++ {
@@ -200,8 +209,8 @@ func (a *Auditor) judgeBy(run *Run, o Order) {
 	live, latest := false, time.Time{}
 	for _, s := range run.Snapshots {
 		live = live || !s.Recorded
-		if s.Ended.After(latest) {
-			latest = s.Ended
+		if at := s.Latest(); at.After(latest) {
+			latest = at
 		}
 	}
 	run.AsOf = run.Started
@@ -227,10 +236,11 @@ func runID(r Run) (string, error) {
 		Origin, Digest string
 		Gaps           []Gap
 		Answers        []string
+		Fresh          any `json:",omitempty"`
 	}
 	var snaps []snap
 	for _, s := range r.Snapshots {
-		snaps = append(snaps, snap{s.Origin, s.Digest, s.Gaps, s.Answers})
+		snaps = append(snaps, snap{s.Origin, s.Digest, s.Gaps, s.Answers, s.Fresh.given()})
 	}
 	return DigestOf([]any{"crosscheck/run/1", r.ConfigDigest, r.Revision, snaps, Stamp(r.AsOf), r.Scope, r.Trigger, r.Exceptions})
 }

@@ -13,12 +13,12 @@ import (
 // numbers as their literal, no HTML escapes, no white space, no newline. Two
 // equal values give equal bytes.
 func Canonical(v any) ([]byte, error) {
+	if plain(v) {
+		return appendValue(nil, v)
+	}
 	var buf bytes.Buffer
 	if err := encode(&buf, v); err != nil {
 		return nil, err
-	}
-	if plain(v) {
-		return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 	}
 	// Structs render in field order: go through a map, which encoding/json sorts.
 	generic, err := DecodeJSON(buf.Bytes())

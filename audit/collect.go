@@ -7,48 +7,47 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 )
 
-// staleAfter is the age from which an overlaid snapshot no longer proves an absence.
-const staleAfter = 24 * time.Hour
-
 type reading struct {
 	collector Collector
-	origin    string
+	request   Request
+	like      string    // digest of the last snapshot of the origin
+	base      *Snapshot // what a narrowed reading is laid over
+	judged    []string  // types of the request that are judged, not only looked up
 }
 
 // collect fills run.Snapshots, one for each origin, whatever happens to the
 // sources. last is the last complete run, if there is one.
 func (a *Auditor) collect(ctx context.Context, run *Run, last Run, o Order) error {
-	var todo []reading
-	for _, c := range a.Collectors {
-		for _, origin := range c.Origins() {
-			if !o.Overlay || slices.Contains(o.Scope.Origins, origin) {
-				todo = append(todo, reading{c, origin})
-			}
+	if o.Overlay {
+		if err := a.canOverlay(last); err != nil {
+			return err
 		}
 	}
+	dir, err := a.tempDir()
+	if err != nil {
+		return fmt.Errorf("making room for snapshots: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	todo := a.readings(run, last, o)
 	out := make([]Snapshot, len(todo))
 	notices := make([][]Notice, len(todo))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(cmp.Or(a.Parallel, 4))
 	for i, r := range todo {
-		var like string
-		for _, s := range last.Snapshots {
-			if s.Origin == r.origin {
-				like = s.Digest
-			}
-		}
-		g.Go(func() error {
-			return a.observed(o, "collect", r.origin, func() (err error) {
-				out[i], notices[i], err = a.snapshot(gctx, r, like, o.Scope.Resources)
+		g.Go(Guarded(func() error {
+			return a.observed(o, "collect", r.request.Origin, func() (err error) {
+				out[i], notices[i], err = a.snapshot(gctx, r, filepath.Join(dir, strconv.Itoa(i)))
 				return err
 			})
-		})
+		}))
 	}
 	if err := g.Wait(); err != nil {
 		return err
@@ -57,11 +56,7 @@ func (a *Auditor) collect(ctx context.Context, run *Run, last Run, o Order) erro
 		run.Notices = append(run.Notices, n...)
 	}
 	if o.Overlay {
-		old, err := a.overlay(run, last, out)
-		if err != nil {
-			return err
-		}
-		out = append(out, old...)
+		out = a.overlay(run, last, o, out)
 	}
 	slices.SortFunc(out, func(x, y Snapshot) int { return cmp.Compare(x.Origin, y.Origin) })
 	run.Snapshots = out
@@ -77,31 +72,41 @@ func (a *Auditor) collect(ctx context.Context, run *Run, last Run, o Order) erro
 }
 
 // snapshot reads one origin. Only what crosscheck itself cannot do is an error:
-// a full disk, a cancelled run. What the source refuses is a gap.
-func (a *Auditor) snapshot(ctx context.Context, r reading, like string, resources []string) (Snapshot, []Notice, error) {
-	dir, err := a.tempDir()
-	if err != nil {
-		return Snapshot{}, nil, fmt.Errorf("making room for the snapshot of %s: %w", r.origin, err)
+// a full disk, a cancelled run. What the source refuses is a gap. dir is its own,
+// where it does not fit into memory.
+func (a *Auditor) snapshot(ctx context.Context, r reading, dir string) (Snapshot, []Notice, error) {
+	origin := r.request.Origin
+	a.tell(Event{Stage: "collecting", Origin: origin})
+	w := &counting{next: newSpill(ctx, dir, origin, a.Vault, r.like), tell: func(n int64) { a.tell(Event{Stage: "collecting", Origin: origin, Done: n}) }}
+	defer w.next.discard()
+	to, narrow := SnapshotWriter(w), (*Narrow)(nil)
+	if !r.request.Whole() {
+		narrow = NewNarrow(r.request, w)
+		to = narrow
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	a.tell(Event{Stage: "collecting", Origin: r.origin})
-	w := &counting{next: newSpill(ctx, dir, r.origin, a.Vault, like), tell: func(n int64) { a.tell(Event{Stage: "collecting", Origin: r.origin, Done: n}) }}
-	defer w.next.abandon()
 	started := a.Now()
-	col, cerr := r.collector.Collect(ctx, Request{Origin: r.origin, Resources: resources}, w)
+	col, cerr := r.collector.Collect(ctx, r.request, to)
 	if err := cmp.Or(w.failed(), ctx.Err()); err != nil {
-		return Snapshot{}, nil, fmt.Errorf("collecting %s: %w", r.origin, err)
+		return Snapshot{}, nil, fmt.Errorf("collecting %s: %w", origin, err)
 	}
 	if cerr != nil {
-		a.Log.WarnContext(ctx, "origin could not be read", "origin", r.origin, "error", cerr.Error())
-		col.Gaps = append(col.Gaps, originGap(r.origin, cerr))
+		a.Log.WarnContext(ctx, "origin could not be read", "origin", origin, "error", cerr.Error())
+		col.Gaps = append(col.Gaps, originGap(origin, cerr))
 	}
-	m, err := w.next.commit(ctx)
+	var s Snapshot
+	var err error
+	if narrow == nil {
+		var m merged
+		if m, err = w.next.commit(ctx); err == nil {
+			s = newSnapshot(origin, col, m, started, a.Now())
+		}
+	} else {
+		s, err = a.layOver(ctx, r, narrow.found(), col, w.next, started)
+	}
 	if err != nil {
 		return Snapshot{}, nil, err
 	}
-	s := newSnapshot(r.origin, col, m, started, a.Now())
-	a.tell(Event{Stage: "collected", Origin: r.origin, Done: s.Resources, Gaps: len(s.Gaps), Err: cerr})
+	a.tell(Event{Stage: "collected", Origin: origin, Done: s.Resources, Gaps: len(s.Gaps), Err: cerr})
 	return s, col.Notices, nil
 }
 
@@ -142,29 +147,6 @@ func newSnapshot(origin string, col Collection, m merged, started, ended time.Ti
 		return cmp.Or(cmp.Compare(x.Operation, y.Operation), cmp.Compare(fmt.Sprint(x.Parameters), fmt.Sprint(y.Parameters)))
 	})
 	return s
-}
-
-// overlay takes from the last complete run the snapshots of the origins that were not read afresh.
-func (a *Auditor) overlay(run *Run, last Run, fresh []Snapshot) ([]Snapshot, error) {
-	switch {
-	case a.Ledger == nil:
-		return nil, errors.New("a re-audit needs a ledger")
-	case last.ID == "":
-		return nil, errors.New("no complete run to lay this one over: run `crosscheck audit` first")
-	}
-	var out []Snapshot
-	for _, s := range last.Snapshots {
-		if slices.ContainsFunc(fresh, func(f Snapshot) bool { return f.Origin == s.Origin }) {
-			continue
-		}
-		age := run.Started.Sub(s.Ended)
-		if age > staleAfter && !s.Recorded {
-			s.Gaps = append(slices.Clone(s.Gaps), Gap{Origin: s.Origin, Type: AllTypes, Code: Stale, Operation: "snapshot of " + Stamp(s.Ended)})
-			run.Notices = append(run.Notices, Notice{Code: "stale_snapshot", Subject: s.Origin, Message: "collected " + Stamp(s.Ended) + ", more than a day before this run"})
-		}
-		out = append(out, s)
-	}
-	return out, nil
 }
 
 // counting passes documents on and remembers the first failure to store one.

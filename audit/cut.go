@@ -42,8 +42,12 @@ func NewCutter(r io.Reader) *Cutter {
 	if given, ok := r.(LineSource); ok {
 		return &Cutter{given: given, newline: "\n"}
 	}
+	size := 256 << 10
+	if held, ok := r.(*bytes.Reader); ok { // a gate has thousands of small ones
+		size = min(size, held.Len()+1)
+	}
 	sc := bufio.NewScanner(r)
-	sc.Buffer(make([]byte, 256<<10), MaxLine+1)
+	sc.Buffer(make([]byte, size), MaxLine+1)
 	sc.Split(wholeLines)
 	return &Cutter{sc: sc}
 }

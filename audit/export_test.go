@@ -8,7 +8,7 @@ import (
 // SpillAll writes resources through a spill of a few bytes, so that every path of the merge runs.
 func SpillAll(ctx context.Context, dir string, limit int, v Vault, origin string, resources []Resource) (digest string, types map[string]int64, duplicates []string, err error) {
 	s := newSpill(ctx, dir, origin, v, "")
-	defer s.abandon()
+	defer s.discard()
 	s.limit = limit
 	for _, r := range resources {
 		if err := s.Write(r); err != nil {

@@ -39,7 +39,9 @@ func (a *Auditor) decide(ctx context.Context, run *Run, last Run, o Order) error
 	go func() {
 		out := bufio.NewWriterSize(pw, 64<<10)
 		t.out = out
-		err := a.Decider.Decide(ctx, Judgement{AsOf: run.AsOf, Scope: o.Scope, Snapshots: run.Snapshots, Vault: a.Vault, Carry: carry}, t.add)
+		err := Guarded(func() error {
+			return a.Decider.Decide(ctx, Judgement{AsOf: run.AsOf, Scope: o.Scope, Snapshots: run.Snapshots, Vault: a.Vault, Carry: carry}, t.add)
+		})()
 		err = cmp.Or(err, out.Flush())
 		pw.CloseWithError(err)
 		done <- err

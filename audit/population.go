@@ -47,6 +47,13 @@ func addPopulations(run Run, control, source, typ string, counts map[countKey]*C
 		for _, t := range types {
 			gaps, listed := s.populationGaps(t), s.answers(t)
 			answered = answered || listed || len(gaps) > 0
+			if len(run.Scope.Resources) > 0 {
+				// The population is what is asked for: it was read, is gone or has a gap, however old the rest is.
+				if !run.Scope.names(s.Origin, t) {
+					continue
+				}
+				gaps = slices.DeleteFunc(gaps, func(g Gap) bool { return g.Code == Stale })
+			}
 			if len(run.Scope.Origins) > 0 && !slices.Contains(run.Scope.Origins, s.Origin) || !listed && len(gaps) == 0 {
 				continue
 			}
@@ -57,12 +64,19 @@ func addPopulations(run Run, control, source, typ string, counts map[countKey]*C
 			}
 		}
 	}
-	if collected && !answered {
+	if collected && !answered && len(run.Scope.Resources) == 0 {
 		origin := source + "/*"
 		c := countOf(counts, countKey{control, typ, origin})
 		c.Gaps = []Gap{{Origin: origin, Type: typ, Code: NotCollected, Operation: "no collector reads this type"}}
 	}
 	return nil
+}
+
+// names tells whether a resource of a type of an origin is asked for by its id.
+func (s Scope) names(origin, typ string) bool {
+	begin := origin + "/" + typ + "/"
+	i, _ := slices.BinarySearch(s.Resources, begin)
+	return i < len(s.Resources) && strings.HasPrefix(s.Resources[i], begin)
 }
 
 func countOf(counts map[countKey]*Count, key countKey) *Count {

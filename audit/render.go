@@ -113,11 +113,11 @@ func appendString(b []byte, s string) []byte {
 	if !strings.ContainsAny(s, `"\`) && canonicalString(b, at) == len(b) {
 		return b
 	}
-	quoted, err := Canonical(s)
-	if err != nil {
+	var quoted bytes.Buffer
+	if err := encode(&quoted, s); err != nil {
 		panic(err) // strings always render
 	}
-	return append(b[:at], quoted...)
+	return append(b[:at], bytes.TrimSuffix(quoted.Bytes(), []byte("\n"))...)
 }
 
 // appendValue renders a value as encoding/json does, without escapes for HTML.
@@ -137,6 +137,8 @@ func appendValue(b []byte, v any) (_ []byte, err error) {
 		if len(v) > 0 && canonicalValue(v, 0, 4) == len(v) {
 			return append(b, v...), nil
 		}
+	case map[string]string:
+		return appendTexts(b, v), nil
 	case []any:
 		if v == nil {
 			return append(b, "null"...), nil
@@ -166,4 +168,16 @@ func appendValue(b []byte, v any) (_ []byte, err error) {
 		return b, err
 	}
 	return append(b, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))...), nil
+}
+
+func appendTexts(b []byte, m map[string]string) []byte {
+	if m == nil {
+		return append(b, "null"...)
+	}
+	b = append(b, '{')
+	for i, k := range slices.Sorted(maps.Keys(m)) {
+		b = append(appendString(append(b, first(i, "")...), k), ':')
+		b = appendString(b, m[k])
+	}
+	return append(b, '}')
 }

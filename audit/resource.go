@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -29,6 +30,14 @@ func ResourceID(origin, typ, native string) string {
 		native = fmt.Sprintf("%q", native)
 	}
 	return origin + "/" + typ + "/" + native
+}
+
+// NativeID undoes what ResourceID makes of a native id.
+func NativeID(rendered string) string {
+	if plain, err := strconv.Unquote(rendered); err == nil && ResourceID("", "", plain) == "//"+rendered {
+		return plain
+	}
+	return rendered
 }
 
 // rendered stands for the data of a resource that ParseLine read: the whole

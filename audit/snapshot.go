@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -88,16 +89,42 @@ type Collection struct {
 	Exhaustive bool        // a type not in Types has no resources here
 	Answers    []string    // the only types that can be here, also where reading failed; empty: any
 	Gaps       []Gap
+	Absent     []string // of Request.Resources: the source says that they do not exist
 	Calls      []Call
 	Notices    []Notice
 	Started    time.Time // recorded data only: when it was collected; zero for live reading
 	Ended      time.Time
 }
 
-// Request names what to collect.
+// Request names what to collect: everything, or all resources of some types and
+// some resources by their ids.
+//
+// Narrowed, a collector reads no more than it has to: where it cannot ask for a
+// resource it reads its type. It may write more than was asked for. It counts
+// in Collection.Types those of Types alone. Each of Resources is written, or it
+// is in Absent, proven by an answer of the source, or a gap says why it could
+// not be read: one of its type, or of all.
 type Request struct {
 	Origin    string
-	Resources []string // a hint: only these are needed. A collector may read more, never fewer
+	Types     []string // sorted
+	Resources []string // sorted
+}
+
+// Whole tells whether everything is asked for.
+func (r Request) Whole() bool { return len(r.Types)+len(r.Resources) == 0 }
+
+// All tells whether all resources of a type are asked for.
+func (r Request) All(typ string) bool { return r.Whole() || slices.Contains(r.Types, typ) }
+
+// Of lists the native ids of the resources of a type that are asked for, as ResourceID rendered them.
+func (r Request) Of(typ string) []string {
+	var out []string
+	for _, id := range r.Resources {
+		if native, ok := strings.CutPrefix(id, r.Origin+"/"+typ+"/"); ok {
+			out = append(out, native)
+		}
+	}
+	return out
 }
 
 // Collector reads the origins of one configured source.
@@ -141,6 +168,7 @@ type Snapshot struct {
 	Documents  []TypeCount `json:"documents"` // per type, how many documents the snapshot holds
 	Gaps       []Gap       `json:"gaps"`
 	Calls      []Call      `json:"calls"`
+	Fresh      *Fresh      `json:"fresh,omitempty"` // re-audit: what is not of the run that it is laid over
 }
 
 // Vault stores immutable content under the SHA-256 of its bytes (hex). Open's

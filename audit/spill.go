@@ -48,8 +48,8 @@ type idLine struct {
 	line    []byte
 }
 
-// newSpill sorts below dir, which is there and the caller removes. The caller
-// commits or abandons it.
+// newSpill sorts below dir, which is made when it is needed. The caller commits
+// it or not, and discards it.
 func newSpill(ctx context.Context, dir, origin string, v Vault, like string) *spill {
 	return &spill{ctx: ctx, origin: origin, dir: dir, limit: spillBytes, vault: v, like: like, ready: true}
 }
@@ -142,6 +142,9 @@ func (s *spill) breakOff() error {
 // and the line, each after its length.
 func (s *spill) flush() error {
 	sortLines(s.lines)
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return err
+	}
 	name := filepath.Join(s.dir, fmt.Sprintf("%d.zst", len(s.files)))
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -208,13 +211,16 @@ func (s *spill) commit(ctx context.Context) (merged, error) {
 	return m, nil
 }
 
-// abandon ends what was not committed.
-func (s *spill) abandon() {
+// discard ends what was not committed, and removes what was spilled.
+func (s *spill) discard() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stream != nil {
 		s.stream.abandon(errors.New("the snapshot is not wanted"))
 		s.stream = nil
+	}
+	if len(s.files) > 0 {
+		_ = os.RemoveAll(s.dir)
 	}
 }
 

@@ -164,7 +164,7 @@ type Scope struct {
 	Frameworks []string `json:"frameworks,omitempty"`
 	Severity   Severity `json:"severity,omitempty"` // this one and worse
 	Origins    []string `json:"origins,omitempty"`
-	Resources  []string `json:"resources,omitempty"`
+	Resources  []string `json:"resources,omitempty"` // sorted
 }
 
 // Whole tells whether the scope narrows nothing.
@@ -174,8 +174,11 @@ func (s Scope) Whole() bool {
 
 // Judges tells whether a resource is within the scope.
 func (s Scope) Judges(origin, id string) bool {
-	return (len(s.Origins) == 0 || slices.Contains(s.Origins, origin)) &&
-		(len(s.Resources) == 0 || slices.Contains(s.Resources, id))
+	if len(s.Origins) > 0 && !slices.Contains(s.Origins, origin) {
+		return false
+	}
+	_, named := slices.BinarySearch(s.Resources, id)
+	return named || len(s.Resources) == 0
 }
 
 // Status of a run in the ledger.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -26,8 +27,11 @@ type Config struct {
 	Parameters map[string]map[string]any
 	Sources    Sources
 	Sinks      Sinks
+	Nudges     Nudges
 	Log        Log
 	API        API
+	Schedules  []Schedule
+	Daemon     Daemon
 	Warnings   []string // what is allowed and unwise, with file, line and field
 }
 
@@ -36,6 +40,9 @@ type Sinks struct {
 	Console *Console
 	Files   *Folder
 	Pack    *Folder
+	Streams []Stream
+	Elastic *Elasticsearch
+	Slack   *Slack
 }
 
 // Console prints a run on the terminal.
@@ -52,6 +59,7 @@ type Folder struct {
 type Log struct {
 	Level  string // debug, info, warn or error
 	Format string // text or json
+	Unset  bool   // no level was given: it is the default
 }
 
 //go:embed demo.yaml
@@ -91,7 +99,7 @@ func readFile(path string) ([]byte, error) {
 // it are relative to file's folder.
 func Parse(b []byte, file string) (Config, error) {
 	d := &decoder{file: file, dir: filepath.Dir(file)}
-	c := Config{File: file}
+	c := Config{File: file, Daemon: Daemon{Grace: 5 * time.Minute}}
 	n := d.root(b)
 	if n == nil {
 		return Config{}, d.err()
@@ -105,7 +113,9 @@ func Parse(b []byte, file string) (Config, error) {
 		"data_dir": d.path(&c.DataDir), "library": d.path(&c.Library), "exceptions": d.path(&c.Exceptions),
 		"parameters": d.parameters(&c.Parameters), "sources": note("sources", d.sources(&c.Sources)),
 		"sinks": note("sinks", d.sinks(&c.Sinks)), "log": d.log(&c.Log),
-		"api": d.api(&c.API),
+		"api":       d.api(&c.API),
+		"nudges":    d.nudges(&c.Nudges),
+		"schedules": d.schedules(&c.Schedules), "daemon": d.daemon(&c.Daemon),
 	})
 	for _, name := range []string{"version", "entity", "system", "sources"} {
 		if !given[name] {
@@ -123,6 +133,7 @@ func Parse(b []byte, file string) (Config, error) {
 	}
 	c.Sinks.fill(c.DataDir)
 	c.API.Listen = orDefault(c.API.Listen, defaultListen)
+	c.Log.Unset = c.Log.Level == ""
 	c.Log.Level, c.Log.Format = orDefault(c.Log.Level, "warn"), orDefault(c.Log.Format, "text")
 	c.Warnings = d.warnings
 	return c, d.err()
@@ -204,8 +215,11 @@ func (d *decoder) sinks(into *Sinks) read {
 				into.Console = &Console{}
 				d.object(n, field, map[string]read{"format": d.oneOf(&into.Console.Format, "table", "json")})
 			},
-			"files": folder(&into.Files),
-			"pack":  folder(&into.Pack),
+			"files":         folder(&into.Files),
+			"pack":          folder(&into.Pack),
+			"streams":       d.streams(&into.Streams),
+			"elasticsearch": d.elasticsearch(&into.Elastic),
+			"slack":         d.slack(&into.Slack),
 		})
 	}
 }

@@ -40,16 +40,26 @@ func TestExample(t *testing.T) {
 		},
 		Sinks: configs.Sinks{
 			Console: &configs.Console{Format: "table"}, Files: &configs.Folder{Dir: "crosscheck-data/runs"}, Pack: &configs.Folder{Dir: "crosscheck-data/packs"},
+			Streams: []configs.Stream{{Name: "siem", File: "decisions.ndjson"}},
 		},
-		Log: configs.Log{Level: "warn", Format: "text"},
 		API: configs.API{
 			Listen: "127.0.0.1:8484", TLS: &configs.TLS{CertFile: "api.pem", KeyFile: "api-key.pem"},
 			Tokens: []configs.APIToken{
 				{Name: "prometheus", Roles: []string{"viewer"}}, {Name: "jo", Roles: []string{"auditor", "operator"}}, {Name: "sam", Roles: []string{"approver"}},
 			},
 		},
+		Schedules: []configs.Schedule{
+			{
+				Name: "nightly", Cron: "30 2 * * *", TimeZone: "Europe/Berlin", Jitter: 10 * time.Minute, Within: 8 * time.Hour,
+				Timeout: 4 * time.Hour, Retries: 3, Backoff: 10 * time.Minute,
+			},
+			{Name: "exposed", Cron: "0 8-18 * * 1-5", TimeZone: "Europe/Berlin", Skip: true, Severity: "high", Frameworks: []string{"soc2-2017"}, Retries: 2},
+			{Name: "monthly", Cron: "0 5 1 * *", Full: true, Retries: 2},
+		},
+		Daemon: configs.Daemon{Grace: 10 * time.Minute},
+		Log:    configs.Log{Level: "warn", Format: "text"},
 	}
-	if diff := cmp.Diff(got, want, cmpopts.IgnoreTypes(configs.Secret{})); diff != "" {
+	if diff := cmp.Diff(got, want, cmpopts.IgnoreTypes(configs.Secret{}), cmpopts.IgnoreUnexported(configs.Schedule{})); diff != "" {
 		t.Errorf("Load() (-got +want):\n%s", diff)
 	}
 	if got.Sources.NetBox[0].Token.IsZero() {
@@ -77,7 +87,7 @@ func TestErrors(t *testing.T) {
 		"only a comment":    {"# nothing\n", "c.yaml:1: the file is empty"},
 		"no yaml":           {head + "sources: {aws: [}\n", "c.yaml:4: no YAML: did not find expected node content"},
 		"two documents":     {head + "sources: {demo: true}\n---\nversion: 1\n", "c.yaml:1: more than one YAML document"},
-		"a list":            {"- version: 1\n", "c.yaml:1: expected a mapping with api, data_dir, entity, exceptions"},
+		"a list":            {"- version: 1\n", "c.yaml:1: expected a mapping with api, daemon, data_dir, entity, exceptions"},
 		"nothing required":  {"log: {}\n", "c.yaml:1: version: required\nc.yaml:1: entity: required\nc.yaml:1: system: required\nc.yaml:1: sources: required"},
 		"other version":     {"version: 2\nentity: E\nsystem: S\nsources: {demo: true}\n", "c.yaml:1: version: expected 1, got 2"},
 		"misspelt":          {head + "sources: {demo: true}\nexeptions: e.yaml\n", "c.yaml:5: exeptions: unknown field, did you mean exceptions?"},
@@ -107,7 +117,7 @@ func TestErrors(t *testing.T) {
 		"parameters":        {head + "sources: {demo: true}\nparameters: {days: 90}\n", "parameters.days: expected a control id such as IAM-002"},
 		"parameter":         {head + "sources: {demo: true}\nparameters: {IAM-002: 90}\n", "parameters.IAM-002: expected a mapping of parameters, got 90"},
 		"parameter number":  {head + "sources: {demo: true}\nparameters: {IAM-002: {days: 0x5A}}\n", "parameters.IAM-002.days: expected a decimal number"},
-		"sink":              {head + "sources: {demo: true}\nsinks: {slack: {}}\n", "sinks.slack: unknown field: expected console, files, pack"},
+		"sink":              {head + "sources: {demo: true}\nsinks: {pager: {}}\n", "sinks.pager: unknown field: expected console, "},
 		"log":               {head + "sources: {demo: true}\nlog: {level: loud}\n", "log.level: expected debug or info or warn or error, got other text"},
 		"alias":             {head + "log: &a {level: warn}\nsources: {demo: true}\nparameters: *a\n", "log: aliases are not supported: write the value out"},
 		"tag":               {head + "sources: {demo: !!binary aGk=}\n", "sources.demo: tag !!binary is not supported"},

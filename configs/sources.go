@@ -178,7 +178,7 @@ func (d *decoder) require(n *yaml.Node, field string, missing map[string]bool) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		delete(missing, n.Content[i].Value) // given, and judged where it was read
 	}
-	for _, f := range []string{"account", "name", "regions", "files", "url", "token", "path", "arn", "type", "by", "reason", "on"} {
+	for _, f := range []string{"account", "name", "regions", "files", "url", "token", "path", "arn", "type", "by", "reason", "on", "brokers", "topic"} {
 		if missing[f] {
 			d.fail(n, join(field, f), "required")
 		}

@@ -121,43 +121,71 @@ func (e *Engine) Decide(ctx context.Context, request audit.Judgement, emit func(
 	if j.carry, err = j.carrying(ctx); err != nil {
 		return err
 	}
+	var waiting []queued
 	for _, snap := range request.Snapshots {
-		if len(request.Scope.Origins) == 0 || slices.Contains(request.Scope.Origins, snap.Origin) {
-			if err := j.snapshot(ctx, e.workers, snap, emit); err != nil {
+		if len(request.Scope.Origins) > 0 && !slices.Contains(request.Scope.Origins, snap.Origin) {
+			continue
+		}
+		if waiting, err = j.queue(ctx, waiting, snap); err != nil {
+			return err
+		}
+		if len(waiting) >= atOnce {
+			if err := j.judgeAll(ctx, e.workers, waiting, emit); err != nil {
 				return err
 			}
+			waiting = waiting[:0]
 		}
 	}
-	return nil
+	return j.judgeAll(ctx, e.workers, waiting, emit)
 }
 
-// snapshot judges the documents of one origin.
-func (j *judging) snapshot(ctx context.Context, workers int, snap audit.Snapshot, emit func(audit.Verdict) error) error {
+// atOnce is how many blocks, at least, are handed to the workers: of snapshots
+// that have few each, as a gate's have, those of many.
+const atOnce = 256
+
+// queued is a block that waits to be judged.
+type queued struct {
+	audit.Block
+	origin        string
+	carry, anyway bool // its outcomes are taken over; it is evaluated all the same
+}
+
+// queue adds the blocks of a snapshot.
+func (j *judging) queue(ctx context.Context, to []queued, snap audit.Snapshot) ([]queued, error) {
 	blocks, err := audit.Blocks(ctx, j.request.Vault, snap.Digest)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	blocks = slices.DeleteFunc(blocks, j.outOfScope)
 	carry, anyway := make([]bool, len(blocks)), make([]bool, len(blocks))
 	if j.carry != nil {
 		if carry, anyway, err = j.carry.plan(ctx, snap.Origin, blocks); err != nil {
-			return err
+			return nil, err
 		}
 	}
+	for i, b := range blocks {
+		to = append(to, queued{b, snap.Origin, carry[i], anyway[i]})
+	}
+	return to, nil
+}
+
+// judgeAll judges the documents of blocks, in their order.
+func (j *judging) judgeAll(ctx context.Context, workers int, list []queued, emit func(audit.Verdict) error) error {
 	begin := func() work[judged] {
 		w := j.worker()
 		return func(ctx context.Context, i int, read func() ([]byte, error)) (judged, error) {
-			if carry[i] && !anyway[i] {
-				return w.takeOver(ctx, snap.Origin, blocks[i], read)
+			q := &list[i]
+			if q.carry && !q.anyway {
+				return w.takeOver(ctx, q.origin, q.Block, read)
 			}
-			made, err := j.clock.clocked(func() ([]audit.Verdict, error) { return w.block(ctx, blocks[i], read) })
-			if err == nil && carry[i] {
-				err = w.agrees(ctx, snap.Origin, blocks[i], made)
+			made, err := j.clock.clocked(func() ([]audit.Verdict, error) { return w.block(ctx, q.Block, read) })
+			if err == nil && q.carry {
+				err = w.agrees(ctx, q.origin, q.Block, made)
 			}
 			return judged{verdicts: made}, err
 		}
 	}
-	return ordered(ctx, workers, blocks, begin, func(out judged) error {
+	return ordered(ctx, workers, blocksOf(list), begin, func(out judged) error {
 		if out.carried != nil {
 			j.carry.took(*out.carried)
 		}
@@ -168,6 +196,14 @@ func (j *judging) snapshot(ctx context.Context, workers int, snap audit.Snapshot
 		}
 		return nil
 	})
+}
+
+func blocksOf(list []queued) []audit.Block {
+	out := make([]audit.Block, len(list))
+	for i, q := range list {
+		out[i] = q.Block
+	}
+	return out
 }
 
 // block judges the documents of a block.
@@ -205,10 +241,21 @@ func (j *judging) index(ctx context.Context, workers int) error {
 			kinds[source+"."+k] = true
 		}
 	}
+	var waiting []audit.Block
 	for _, snap := range j.request.Snapshots {
-		if err := j.indexSnapshot(ctx, workers, snap); err != nil {
+		more, err := j.declaringBlocks(ctx, snap)
+		if err != nil {
 			return fmt.Errorf("indexing %s: %w", snap.Origin, err)
 		}
+		if waiting = append(waiting, more...); len(waiting) >= atOnce {
+			if err := j.declareAll(ctx, workers, waiting); err != nil {
+				return err
+			}
+			waiting = waiting[:0]
+		}
+	}
+	if err := j.declareAll(ctx, workers, waiting); err != nil {
+		return err
 	}
 	if err := j.estate.addPopulationGaps(j.lib, j.request.Snapshots); err != nil {
 		return err
@@ -216,35 +263,44 @@ func (j *judging) index(ctx context.Context, workers int) error {
 	return j.estate.seal(slices.Sorted(maps.Keys(kinds)))
 }
 
-func (j *judging) indexSnapshot(ctx context.Context, workers int, snap audit.Snapshot) error {
+// declaringBlocks are the blocks of a snapshot in which something can be declared.
+func (j *judging) declaringBlocks(ctx context.Context, snap audit.Snapshot) ([]audit.Block, error) {
 	if some, err := j.declaring(snap.Origin, snap.Documents); err != nil || !some {
-		return err
+		return nil, err
 	}
 	blocks, err := audit.Blocks(ctx, j.request.Vault, snap.Digest)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var declaring []audit.Block
+	var out []audit.Block
 	for _, b := range blocks {
 		some, err := j.declaring(snap.Origin, b.Types)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if some {
-			declaring = append(declaring, b)
+			out = append(out, b)
 		}
 	}
+	return out, nil
+}
+
+// declareAll indexes what the documents of blocks declare.
+func (j *judging) declareAll(ctx context.Context, workers int, blocks []audit.Block) error {
 	begin := func() work[struct{}] {
 		w := j.worker()
 		return func(ctx context.Context, _ int, read func() ([]byte, error)) (none struct{}, _ error) {
 			content, err := read()
-			if err != nil {
-				return none, err
+			if err == nil {
+				err = w.declare(ctx, content)
 			}
-			return none, w.declare(ctx, content)
+			if err != nil {
+				err = fmt.Errorf("indexing: %w", err)
+			}
+			return none, err
 		}
 	}
-	return ordered(ctx, workers, declaring, begin, func(struct{}) error { return nil })
+	return ordered(ctx, workers, blocks, begin, func(struct{}) error { return nil })
 }
 
 // declaring tells whether resources of some types can declare something. Where

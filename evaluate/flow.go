@@ -98,10 +98,12 @@ func (f *frame) loop(b *ir.Block) {
 	f.escape(value{places: []string{"input", "data"}})
 }
 
-// assign gives a local a new value.
+// assign gives a local a new value. Blocks around the innermost one learn of it
+// when that ends.
 func (f *frame) assign(l ir.Local, v value) {
 	f.env[l] = v
-	for _, m := range f.assigned {
+	if n := len(f.assigned); n > 0 {
+		m := f.assigned[n-1]
 		m[l] = m[l].join(v)
 	}
 }

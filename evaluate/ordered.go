@@ -41,7 +41,7 @@ func ordered[T any](ctx context.Context, workers int, blocks []audit.Block, begi
 		return nil
 	})
 	for range min(workers, len(blocks)) {
-		g.Go(func() (err error) {
+		g.Go(audit.Guarded(func() (err error) {
 			do := begin()
 			var buf []byte
 			for j := range todo {
@@ -55,9 +55,9 @@ func ordered[T any](ctx context.Context, workers int, blocks []audit.Block, begi
 				close(j.done)
 			}
 			return nil
-		})
+		}))
 	}
-	g.Go(func() error {
+	g.Go(audit.Guarded(func() error {
 		for j := range inOrder {
 			select {
 			case <-j.done:
@@ -69,6 +69,6 @@ func ordered[T any](ctx context.Context, workers int, blocks []audit.Block, begi
 			}
 		}
 		return nil
-	})
+	}))
 	return g.Wait()
 }

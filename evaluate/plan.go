@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -23,15 +24,15 @@ type plan struct {
 // planRules plans the rules named (as controls.storage.public_access.violation)
 // with all that they call. The plan of the query that names them is not used.
 func planRules(ctx context.Context, modules map[string]*ast.Module, rules []string) (*plan, error) {
-	c, err := compiled(modules)
+	c, err := compiledFor(ast.EvalModeIR, modules)
 	if err != nil {
 		return nil, err
 	}
 	var body ast.Body
 	for i, r := range rules {
-		ref, err := ast.ParseRef("data." + r)
-		if err != nil {
-			return nil, err
+		ref := ast.Ref{ast.DefaultRootDocument}
+		for name := range strings.SplitSeq(r, ".") {
+			ref = append(ref, ast.StringTerm(name))
 		}
 		body.Append(ast.Equality.Expr(ast.NewTerm(ref), ast.VarTerm(fmt.Sprint("x", i))))
 	}

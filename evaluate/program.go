@@ -171,11 +171,16 @@ func (p *program) part(c audit.Control) (part, error) {
 }
 
 func (p *program) readsOf(c audit.Control) partReads {
-	r := partReads{all: p.plan.reads(c.Package + ".violation"), secret: p.plan.reads(c.Package+".violation", c.ComparesTokens...)}
+	r := partReads{all: p.plan.reads(c.Package + ".violation")}
 	if c.Excludes != "" {
 		r.toApply = p.plan.reads(c.Package + ".applies")
 		r.all = r.all.merge(r.toApply)
-		r.secret = r.secret.merge(p.plan.reads(c.Package+".applies", c.ComparesTokens...))
+	}
+	if r.secret = r.all; len(c.ComparesTokens) > 0 {
+		r.secret = p.plan.reads(c.Package+".violation", c.ComparesTokens...)
+		if c.Excludes != "" {
+			r.secret = r.secret.merge(p.plan.reads(c.Package+".applies", c.ComparesTokens...))
+		}
 	}
 	return r
 }

@@ -248,7 +248,12 @@ func parse(name, text string) (*ast.Module, error) {
 // compiled compiles copies of modules, so that one set serves several compilers:
 // partial evaluation writes into the compiler it is given.
 func compiled(modules map[string]*ast.Module) (*ast.Compiler, error) {
-	c := ast.NewCompiler()
+	return compiledFor(ast.EvalModeTopdown, modules)
+}
+
+// compiledFor is compiled for OPA's evaluator, or for planning, which needs no indices.
+func compiledFor(mode ast.CompilerEvalMode, modules map[string]*ast.Module) (*ast.Compiler, error) {
+	c := ast.NewCompiler().WithEvalMode(mode)
 	copies := make(map[string]*ast.Module, len(modules))
 	for name, m := range modules {
 		copies[name] = m.Copy()

@@ -123,6 +123,7 @@ func TestReportsAsOthersReadThem(t *testing.T) {
 			"Results of automated tests", "POPULATION GAPS: 1", "ASSERTED COMPLETENESS", "RECORDED DATA", "not testable here", "not fully tested",
 			"all 2 of 2 origins are recordings", "no evidence about a running system", "Population gaps", "bear on a decision", "distinct resources",
 			"Titles of requirements are abridged", "Annex: rules as run", "Of AWS only: AWS::EC2::Instance", "Out of scope", "Played back from recordings",
+			"How it was decided", "Decided by not recorded", "Taken over nothing",
 			"STO-001 Storage cannot be opened to the public", "accepted by EX-7", "approved by", "package controls.storage.public",
 			`\u{1f600} emoji`, "=cmd|' /C calc'!A0", "What this report does not show",
 		},

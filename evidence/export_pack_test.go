@@ -3,6 +3,7 @@ package evidence
 import (
 	"context"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
@@ -80,6 +81,15 @@ func ResultWords(run audit.Run, catalog audit.Catalog, framework string) (map[st
 // Edition, EndpointText, SharedBasis and WithoutMetadata are what a report makes of words.
 func Edition(title, version string) string {
 	return edition(audit.Framework{Title: title, Version: version})
+}
+
+// MethodText says how a run was decided, a line for each fact.
+func MethodText(run audit.Run) string {
+	var out []string
+	for _, fact := range methodText(run) {
+		out = append(out, fact[0]+": "+fact[1])
+	}
+	return strings.Join(out, "\n")
 }
 
 // EndpointText names an endpoint.

@@ -70,12 +70,37 @@ func (r *report) origin(s audit.Snapshot) {
 	if shared != "" {
 		facts = append(facts, [2]string{"Lists are those of", shared})
 	}
+	if s.Fresh != nil {
+		facts = slices.Insert(facts, 1, [2]string{"Read again", freshText(*s.Fresh)})
+	}
 	r.facts(facts)
 	r.types(s, shared)
 	if len(s.Gaps) > 0 {
 		r.gapTable(s.Gaps)
 	}
-	r.calls(s)
+	r.calls(s.Calls)
+	if s.Fresh != nil {
+		r.note("The calls by which that was read again:")
+		r.calls(s.Fresh.Calls)
+	}
+}
+
+// freshText says what of a re-audit's snapshot is not of the snapshot before.
+func freshText(f audit.Fresh) string {
+	var parts []string
+	for _, p := range []struct {
+		n    int
+		what string
+	}{{len(f.Resources), "read by id"}, {len(f.Gone), "gone, by the source's own answer"}, {len(f.Unread), "could not be read, and are documents without data"}} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
+		}
+	}
+	if len(f.Types) > 0 {
+		parts = append(parts, "all of "+strings.Join(f.Types, ", "))
+	}
+	return fmt.Sprintf("from %s to %s, as %s: %s (named in %s). Everything else is of the snapshot with sha256 %s, read at the time above.",
+		audit.Stamp(f.Started), audit.Stamp(f.Ended), cmp.Or(f.Identity, "identity not known"), strings.Join(parts, "; "), runFile, f.Over)
 }
 
 // types shows, for each type, what the source listed and what there is.
@@ -152,9 +177,9 @@ func endpointText(endpoint string) string {
 }
 
 // calls shows by which operations an origin was read.
-func (r *report) calls(s audit.Snapshot) {
+func (r *report) calls(calls []audit.Call) {
 	var rows [][]cell
-	for _, c := range s.Calls {
+	for _, c := range calls {
 		op := words(c.Operation)
 		if c.Permission != "" && c.Permission != c.Operation {
 			op = op.also(text{"needs " + c.Permission, plain, muted})

@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,6 +29,41 @@ func (r *report) scope() {
 		{"Out of scope", outOfScope(r.a.rec)},
 	})
 	r.note("This is all that the configuration with digest " + run.ConfigDigest + " names. What it does not name is not known to this pack: it cannot be told from what does not exist.")
+	r.heading("How it was decided")
+	r.facts(methodText(run))
+}
+
+// mostRuns are named from which outcomes were taken over; all are in the run's file.
+const mostRuns = 12
+
+// methodText says in words what decided, what was decided twice, and what was
+// decided in an earlier run.
+func methodText(run audit.Run) [][2]string {
+	again := "none in this run"
+	if run.Refereed > 0 {
+		again = fmt.Sprintf("%d %s that OPA's own evaluator made too, from the rules as they are written, and alike. A difference would have ended the run",
+			run.Refereed, plural(run.Refereed, "decision"))
+	}
+	taken := "nothing: every decision was made in this run"
+	if len(run.Evaluated) > 0 {
+		total, from := int64(0), []string{}
+		for i, e := range run.Evaluated {
+			if total += e.Resources; i < mostRuns {
+				from = append(from, fmt.Sprintf("%d in run %s", e.Resources, e.Run))
+			}
+		}
+		if more := len(run.Evaluated) - mostRuns; more > 0 {
+			from = append(from, fmt.Sprintf("the others in %d more, all named in %s", more, runFile))
+		}
+		taken = fmt.Sprintf("the outcomes of %d %s, which were decided in earlier runs: %s. Their documents, the rules, what these look up and what decides have not changed since, to the byte. "+
+			"A part of what can be taken over is decided again all the same, and has to come out alike. Verifying this pack makes all of it again from the snapshots",
+			total, plural(total, "resource"), strings.Join(from, "; "))
+	}
+	return [][2]string{
+		{"Decided by", oneLine(cmp.Or(run.Engine, "not recorded"))},
+		{"Decided twice", again},
+		{"Taken over", taken},
+	}
 }
 
 func orNone(list []string) string {

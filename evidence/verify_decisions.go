@@ -94,6 +94,7 @@ type walk struct {
 	bytes     int64
 	resources int64
 	types     map[string]int64
+	fresh     freshness
 }
 
 type populationKey struct{ control, typ, origin string }
@@ -116,6 +117,7 @@ func (v *verification) newWalk(ctx context.Context) (*walk, error) {
 
 func (w *walk) begin(s audit.Snapshot) {
 	w.file, w.origin, w.last, w.bytes, w.resources, w.types = snapshotFile(s.Origin), s.Origin, "", 0, 0, map[string]int64{}
+	w.fresh = newFreshness(s)
 }
 
 // document compares one document with the decisions on it.
@@ -132,6 +134,9 @@ func (w *walk) document(line []byte) error {
 	}
 	if h.Origin != w.origin || h.Source != audit.SourceOf(w.origin) {
 		w.v.r.problem(w.file, "%s says it is of origin %s", clip(h.ID), clip(h.Origin))
+	}
+	if err := w.fresh.document(h, line); err != nil {
+		w.v.r.problem(w.file, "%v", err)
 	}
 	w.last = h.ID
 	w.resources++
@@ -220,6 +225,9 @@ func (w *walk) count(l Line) error {
 
 // end compares a snapshot with what the run says of it.
 func (w *walk) end(s audit.Snapshot) {
+	if id, ok := w.fresh.missing(); ok {
+		w.v.r.problem(w.file, "%s is not there, though %s says that it was read", clip(id), runFile)
+	}
 	said := map[string]int64{}
 	for _, d := range s.Documents {
 		said[d.Type] = d.Listed

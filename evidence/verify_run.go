@@ -75,6 +75,9 @@ func (v *verification) run(context.Context) error {
 			v.r.problem(runFile, "origin %q has two snapshots", clip(s.Origin))
 		}
 		v.given(snapshotFile(s.Origin), s.Digest, false)
+		if err := checkFresh(run, s); err != nil {
+			v.r.problem(runFile, "%s: %v", clip(s.Origin), err)
+		}
 	}
 	v.accounts(run)
 	v.r.checked("the run's id: its configuration, library, snapshots with gaps, scope, time and exceptions are those it names")
@@ -88,8 +91,8 @@ func offRecord(run audit.Run) bool {
 		if !s.Recorded {
 			return false
 		}
-		if s.Ended.After(latest) {
-			latest = s.Ended
+		if at := s.Latest(); at.After(latest) {
+			latest = at
 		}
 	}
 	off := run.AsOf.Sub(latest)

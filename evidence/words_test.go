@@ -44,6 +44,65 @@ func TestWordsOfReports(t *testing.T) {
 	}
 }
 
+// TestWordsOfMethod: a report says what decided, what was decided twice and what
+// was taken over from which run.
+func TestWordsOfMethod(t *testing.T) {
+	t.Parallel()
+	many := make([]audit.Evaluated, 14)
+	for i := range many {
+		many[i] = audit.Evaluated{Run: strings.Repeat("abcdefghijklmn"[i:i+1], 64), Resources: 1}
+	}
+	tests := map[string]struct {
+		run         audit.Run
+		want, never []string
+	}{
+		"nothing known": {
+			run:  audit.Run{},
+			want: []string{"Decided by: not recorded", "Decided twice: none in this run", "Taken over: nothing: every decision was made in this run"},
+		},
+		"decided twice": {
+			run: audit.Run{Engine: "vm/1, OPA 1.22.0, at most 20 steps and 30 bytes a decision", Refereed: 212},
+			want: []string{
+				"Decided by: vm/1, OPA 1.22.0, at most 20 steps and 30 bytes a decision\n",
+				"Decided twice: 212 decisions that OPA's own evaluator made too, from the rules as they are written, and alike.",
+			},
+		},
+		"one": {
+			run:  audit.Run{Refereed: 1, Evaluated: []audit.Evaluated{{Run: "0a", Resources: 1}}},
+			want: []string{"Decided twice: 1 decision that", "the outcomes of 1 resource, which were decided in earlier runs: 1 in run 0a. Their"},
+		},
+		"several": {
+			run: audit.Run{Evaluated: []audit.Evaluated{{Run: "0a", Resources: 1000}, {Run: "0b", Resources: 7}}},
+			want: []string{
+				"the outcomes of 1007 resources, which were decided in earlier runs: 1000 in run 0a; 7 in run 0b.", "to the byte",
+				"is decided again all the same, and has to come out alike", "Verifying this pack makes all of it again from the snapshots",
+			},
+			never: []string{"every decision was made in this run"},
+		},
+		"many": {
+			run:   audit.Run{Evaluated: many},
+			want:  []string{"the outcomes of 14 resources", "in run " + many[11].Run, "the others in 2 more, all named in run.json."},
+			never: []string{many[12].Run},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := evidence.MethodText(tt.run)
+			for _, want := range tt.want {
+				if !strings.Contains(got, want) {
+					t.Errorf("the report does not say %q:\n%s", want, got)
+				}
+			}
+			for _, never := range append(tt.never, "compliant", "finding", "referee") {
+				if strings.Contains(got, never) {
+					t.Errorf("the report says %q:\n%s", never, got)
+				}
+			}
+		})
+	}
+}
+
 // libraryOf packs modules, path and text in turn.
 func libraryOf(t testing.TB, modules ...string) []byte {
 	t.Helper()

@@ -69,7 +69,7 @@ func wait(tries int, err error) time.Duration {
 	if tries < 16 {
 		d = min(d, firstWait<<max(tries-1, 0))
 	}
-	d = d/2 + rand.N(d/2+1)
+	d = d/2 + rand.N(d/2+1) //nolint:gosec // nobody gains by guessing when
 	var l later
 	if errors.As(err, &l) {
 		d = max(d, min(l.after, 24*time.Hour))

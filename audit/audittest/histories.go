@@ -21,9 +21,17 @@ func scoped(s audit.Scope) func(*audit.Run) {
 	return func(r *audit.Run) { r.Trigger, r.Scope = audit.Reaudit, s }
 }
 
+// gone is a re-audit to which the source said that a bucket does not exist.
+func gone(name string, s audit.Scope) func(*audit.Run) {
+	return func(r *audit.Run) {
+		scoped(s)(r)
+		r.Snapshots[0].Fresh = &audit.Fresh{Gone: []string{Bucket(name)}}
+	}
+}
+
 func histories() map[string]nights {
 	all := map[string]nights{}
-	for _, part := range []map[string]nights{whole(), unsure(), narrowed()} {
+	for _, part := range []map[string]nights{whole(), unsure(), narrowed(), overlaid()} {
 		for name, h := range part {
 			all[name] = h
 		}
@@ -176,6 +184,38 @@ func narrowed() map[string]nights {
 				r.Snapshots[0].Gaps = []audit.Gap{{Origin: Origin, Type: audit.AllTypes, Code: audit.Unreachable, Operation: "s3:ListBuckets"}}
 			}}},
 			[]string{"NET a: fail opened 1 failed 1 seen 1 lost 2", "NET b: fail opened 1 failed 1 closed 2 fixed", "STO a: fail opened 1 failed 1 seen 1 lost 2"},
+		},
+	}
+}
+
+// overlaid are histories in which a re-audit read single resources again.
+func overlaid() map[string]nights {
+	both := not(audit.Fail, "NET a", "STO a", "NET b")
+	open := []string{"NET a: fail opened 1 failed 1", "NET b: fail opened 1 failed 1", "STO a: fail opened 1 failed 1"}
+	return map[string]nights{
+		"a re-audit has it from the source that one is gone, however old the rest is": {
+			[]Night{{Listed: "ab", Not: both}, {Listed: "b", Gap: audit.Stale, Change: gone("a", audit.Scope{Controls: []string{"NET-001"}, Resources: []string{Bucket("a")}})}},
+			[]string{"NET a: fail opened 1 failed 1 closed 2 gone", open[1], open[2]},
+		},
+		"a re-audit has it from the source that another is gone": {
+			[]Night{{Listed: "ab", Not: both}, {Listed: "b", Gap: audit.Stale, Change: gone("c", audit.Scope{Controls: []string{"NET-001"}, Resources: []string{Bucket("a"), Bucket("c")}})}},
+			[]string{"NET a: fail opened 1 failed 1 seen 1 lost 2", open[1], open[2]},
+		},
+		"a re-audit is told what the one before was not": {
+			[]Night{
+				{Listed: "ab", Not: both},
+				{Listed: "b", Gap: audit.Stale, Change: scoped(audit.Scope{Controls: []string{"NET-001"}, Resources: []string{Bucket("a")}})},
+				{Listed: "b", Gap: audit.Stale, Change: gone("a", audit.Scope{Controls: []string{"NET-001"}, Resources: []string{Bucket("a")}})},
+			},
+			[]string{"NET a: fail opened 1 failed 1 seen 1 lost 2 closed 3 gone", open[1], open[2]},
+		},
+		"gone, and made again under its name": {
+			[]Night{
+				{Listed: "ab", Not: both},
+				{Listed: "b", Change: gone("a", audit.Scope{Controls: []string{"NET-001"}, Resources: []string{Bucket("a")}})},
+				{Listed: "ab", Not: not(audit.Fail, "NET a"), Change: scoped(audit.Scope{Controls: []string{"NET-001"}, Resources: []string{Bucket("a")}})},
+			},
+			[]string{"NET a: fail opened 1 failed 1 closed 2 gone", "NET a: fail opened 3 failed 3", open[1], open[2]},
 		},
 	}
 }

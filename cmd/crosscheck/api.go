@@ -243,19 +243,7 @@ func (in *installation) reauditOrder(ctx context.Context, ask web.AuditRequest) 
 	case !ok:
 		return audit.Order{}, &web.Conflict{Message: "no complete run is on record to lay this one over", Remedy: "start an audit of everything first"}
 	}
-	args := ask.Of
-	for _, name := range ask.Requirements {
-		controls, err := controlsOf(in.library.Catalog, name)
-		if err != nil {
-			return audit.Order{}, err
-		}
-		args = append(args[:len(args):len(args)], controls...)
-	}
-	owned, err := in.ownedBy(ctx, last, ask.Owners)
-	if err != nil {
-		return audit.Order{}, err
-	}
-	c, err := in.concerned(ctx, last, append(args[:len(args):len(args)], owned...))
+	c, err := in.concerned(ctx, last, asked{args: ask.Of, owners: ask.Owners, requirements: ask.Requirements})
 	if err != nil {
 		return audit.Order{}, err
 	}
@@ -267,6 +255,8 @@ func forWeb(err error) error {
 	var missing *ledger.NotFoundError
 	var several *ledger.AmbiguousError
 	var page *audit.PageError
+	var wrong misasked
+	var unknown audit.UnknownError
 	switch {
 	case err == nil:
 		return nil
@@ -274,6 +264,10 @@ func forWeb(err error) error {
 		return &web.NotFound{Message: missing.Error()}
 	case errors.As(err, &several):
 		return &web.Invalid{Message: several.Error()}
+	case errors.As(err, &wrong):
+		return &web.Invalid{Message: wrong.Error()}
+	case errors.As(err, &unknown):
+		return &web.Invalid{Message: unknown.Error()}
 	case errors.As(err, &page):
 		return &web.Invalid{Message: page.Error()}
 	}

@@ -7,8 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"slices"
-	"strings"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/evidence"
@@ -182,46 +180,4 @@ func (d apiDeliveries) Retry(ctx context.Context, q web.DeliveryQuery, again boo
 		d.wake()
 	}
 	return n, err
-}
-
-// controlsOf are the controls that give evidence for a requirement, named as framework/requirement.
-func controlsOf(c audit.Catalog, name string) ([]string, error) {
-	framework, requirement, _ := strings.Cut(name, "/")
-	var out []string
-	for _, f := range c.Frameworks {
-		for _, r := range f.Requirements {
-			if f.ID != framework && f.Report != framework || r.ID != requirement {
-				continue
-			}
-			for _, e := range r.Evidence {
-				out = append(out, e.Control)
-			}
-		}
-	}
-	if len(out) == 0 {
-		return nil, &web.Invalid{Message: fmt.Sprintf("no control gives evidence for the requirement %q: expected one such as soc2-2017/CC6.1", name)}
-	}
-	return out, nil
-}
-
-// ownedBy are the resources of owners on which something did not pass in a run.
-func (in *installation) ownedBy(ctx context.Context, run audit.Run, owners []string) ([]string, error) {
-	if len(owners) == 0 {
-		return nil, nil
-	}
-	rec, err := in.record(ctx, run)
-	if err != nil {
-		return nil, err
-	}
-	var out []string
-	err = rec.Stored(ctx, func(v audit.Verdict) error {
-		if slices.Contains(owners, v.Owner) {
-			out = append(out, v.Resource)
-		}
-		return nil
-	})
-	if err == nil && len(out) == 0 {
-		err = &web.NotFound{Message: "nothing of these owners failed or was not evaluated in the last complete run"}
-	}
-	return out, err
 }

@@ -148,12 +148,12 @@ func insideZip(b []byte) (map[string][]byte, error) {
 	return out, nil
 }
 
-var stream = regexp.MustCompile(`(?s)stream\r?\n`)
+var pdfStream = regexp.MustCompile(`(?s)stream\r?\n`)
 
 // insidePDF inflates the streams of a PDF and undoes the escapes of its strings.
 func insidePDF(b []byte) (map[string][]byte, error) {
 	out := map[string][]byte{}
-	for i, at := range stream.FindAllIndex(b, -1) {
+	for i, at := range pdfStream.FindAllIndex(b, -1) {
 		r, err := zlib.NewReader(bytes.NewReader(b[at[1]:]))
 		if err != nil {
 			continue // endstream, or a stream that is not compressed

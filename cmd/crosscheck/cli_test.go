@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -33,6 +34,7 @@ func TestCLI(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits,
 			"id-of": idOf,
+			"packs": verifyPacks,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -70,4 +72,20 @@ func idOf(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("no decision was listed")
 	}
 	ts.Setenv(args[0], page.Decisions[0].ID)
+}
+
+// verifyPacks verifies all evidence packs that there are, of which there must be one.
+func verifyPacks(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: packs")
+	}
+	dirs, err := filepath.Glob(filepath.Join(ts.MkAbs("crosscheck-data"), "packs", "*"))
+	ts.Check(err)
+	if len(dirs) == 0 {
+		ts.Fatalf("there is no evidence pack")
+	}
+	for _, dir := range dirs {
+		ts.Check(ts.Exec("crosscheck", "evidence", "verify", dir))
+		ts.Check(os.RemoveAll(dir)) // it need not be verified again
+	}
 }

@@ -48,7 +48,8 @@ func (a *app) checkConfig(ctx context.Context) error {
 		return err
 	}
 	cs, cerr := collectors(cfg.Sources, sup)
-	if err := errors.Join(xerr, cerr, local(cfg.Sources)); err != nil {
+	_, serr := schedules(cfg, lib.Catalog, cs)
+	if err := errors.Join(xerr, cerr, serr, local(cfg.Sources), a.checkElastic(cfg.Sinks.Elastic, sup.log), localSlack(cfg.Sinks.Slack)); err != nil {
 		return err
 	}
 	t := newTable(a.out, "ORIGIN")

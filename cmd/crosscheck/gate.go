@@ -78,7 +78,7 @@ func (a *app) gate(ctx context.Context, args []string, scope audit.Scope, output
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	vault, err := evidence.NewVault(dir)
+	vault, err := evidence.NewScratch(dir)
 	if err != nil {
 		return err
 	}

@@ -49,14 +49,14 @@ func (l lost) String() string {
 		what = short(l.decision) + "  " + l.control + "  " + l.resource
 	}
 	if l.gap != nil {
-		return fmt.Sprintf("LAST SEEN  %s: could not be listed (%s)", printable(what), printable(l.gap.Code.Reason(l.gap.Operation)))
+		return fmt.Sprintf("LAST SEEN  %s: could not be read (%s)", printable(what), printable(l.gap.Code.Reason(l.gap.Operation)))
 	}
 	return fmt.Sprintf("GONE  %s: no longer in %s", printable(what), printable(l.origin))
 }
 
-// lost finds what a re-audit did not find again.
+// lost finds what a re-audit did not find again, or could not read.
 func (c *concern) lost(ctx context.Context, run audit.Run) ([]lost, error) {
-	relinked := map[string]bool{}
+	relinked, unread := map[string]bool{}, unreadOf(run)
 	for _, old := range run.Relinked {
 		relinked[old] = true
 	}
@@ -64,9 +64,10 @@ func (c *concern) lost(ctx context.Context, run audit.Run) ([]lost, error) {
 	named := map[string]bool{} // by a decision
 	for _, key := range slices.Sorted(maps.Keys(c.old)) {
 		control, resource, _ := strings.Cut(key, " ")
-		if named[resource] = true; !relinked[c.old[key]] {
+		if _, hollow := unread[resource]; hollow || !relinked[c.old[key]] {
 			out = append(out, lost{decision: c.old[key], control: control, resource: resource})
 		}
+		named[resource] = true
 	}
 	for _, id := range c.resources {
 		if !named[id] {
@@ -85,15 +86,34 @@ func (c *concern) lost(ctx context.Context, run audit.Run) ([]lost, error) {
 	if err != nil {
 		return nil, err
 	}
-	out = slices.DeleteFunc(out, func(l lost) bool { return there[l.resource] })
+	out = slices.DeleteFunc(out, func(l lost) bool {
+		_, hollow := unread[l.resource]
+		return there[l.resource] && !hollow
+	})
 	for i := range out {
 		l := &out[i]
 		hidden(run, l)
+		if u, hollow := unread[l.resource]; hollow {
+			l.gap = &audit.Gap{Origin: l.origin, Code: u.Code, Operation: u.Operation}
+		}
 		if l.decision == "" && !before[l.resource] {
 			return nil, unseen(*l)
 		}
 	}
 	return out, nil
+}
+
+// unreadOf lists what a re-audit asked for by id and could not read.
+func unreadOf(run audit.Run) map[string]audit.Unread {
+	out := map[string]audit.Unread{}
+	for _, s := range run.Snapshots {
+		if s.Fresh != nil {
+			for _, u := range s.Fresh.Unread {
+				out[u.ID] = u
+			}
+		}
+	}
+	return out
 }
 
 func unseen(l lost) error {
@@ -111,6 +131,9 @@ func hidden(run audit.Run, l *lost) {
 			continue
 		}
 		l.origin = s.Origin
+		if s.Fresh != nil && slices.Contains(s.Fresh.Gone, l.resource) {
+			return
+		}
 		for _, g := range s.Gaps {
 			if g.Type == audit.AllTypes || strings.HasPrefix(rest, g.Type+"/") {
 				l.gap = &g
@@ -132,7 +155,7 @@ func printLost(w io.Writer, list []lost) error {
 		}
 	}
 	if unlisted > 0 {
-		errs = append(errs, &exit{exitNotEvaluated, fmt.Errorf("%s could not be told: what they are of could not be listed", plural(int64(unlisted), "decision"))})
+		errs = append(errs, &exit{exitNotEvaluated, fmt.Errorf("%s could not be told: what they are of could not be read", plural(int64(unlisted), "decision"))})
 	}
 	return errors.Join(errs...)
 }

@@ -37,8 +37,9 @@ func inputs(args []string, stdin io.Reader, red *audit.Redactor, log *slog.Logge
 	}
 	var out []audit.Collector
 	var manifests []kubernetes.Manifest
+	buf := make([]byte, headBytes)
 	for _, in := range list {
-		head, err := head(in)
+		head, err := head(in, buf)
 		switch {
 		case err != nil:
 			return nil, err
@@ -129,15 +130,15 @@ func inputFiles(arg string) ([]string, error) {
 	return out, err
 }
 
-func head(in input) ([]byte, error) {
+// head reads the beginning of an input into buf.
+func head(in input, buf []byte) ([]byte, error) {
 	f, err := in.open()
 	if err != nil {
 		return nil, err
 	}
-	b := make([]byte, headBytes)
-	n, err := io.ReadFull(f, b)
+	n, err := io.ReadFull(f, buf)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = nil
 	}
-	return b[:n], errors.Join(err, f.Close())
+	return buf[:n], errors.Join(err, f.Close())
 }

@@ -7,3 +7,6 @@ const kills = 50
 
 // samePack are the audits of which TestSamePack compares the packs.
 func samePack() []string { return []string{"audit", "--quiet"} }
+
+// daemonKills is how many daemons TestKillDaemon kills.
+const daemonKills = 100

@@ -7,3 +7,6 @@ const kills = 5
 
 // samePack are the audits of which TestSamePack compares the packs.
 func samePack() []string { return scoped() }
+
+// daemonKills is how many daemons TestKillDaemon kills.
+const daemonKills = 20

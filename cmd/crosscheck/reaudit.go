@@ -4,71 +4,95 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
 
+// reauditFlags say what is judged again, and how it is shown.
+type reauditFlags struct {
+	asked
+	show
+}
+
 func (a *app) reauditCmd() *cobra.Command {
-	var output string
-	var quiet bool
+	var f reauditFlags
 	cmd := &cobra.Command{
-		Use: "reaudit DECISION|RESOURCE|CONTROL…", Short: "Collect again only what is concerned, and judge it again", Args: wanted(1, math.MaxInt, "a decision, a resource or a control, or more"),
+		Use: "reaudit [DECISION|RESOURCE|CONTROL…]", Short: "Collect again only what is concerned, and judge it again",
 		Long: `Judges again a decision (by its id, or the beginning of it), a resource (by its
-whole id) or a control. Only the origins concerned are collected again: those of
-the resources, and those that the controls look things up in. The rest is looked
-up in the last complete run. New decisions are linked to those they replace, and
-what is no longer there is said to be gone.
+whole id), a control, all that an owner answers for, or the controls of a
+requirement. What is judged is read again, resource by resource, and with it what
+its controls look up, where that takes list calls alone. Everything else is of the
+last complete run; where that is more than a day old, a look-up that finds nothing
+is not evaluated.
+
+Controls and requirements say what to judge by, resources and owners what to
+judge: several of a kind are judged all, and where both kinds are given, these
+resources are judged by these controls. A decision is both. Without a resource all
+those that a control applies to are read, new ones too.
+
+New decisions are linked to those that they replace. What the source says is no
+longer there is gone; what it refuses is not evaluated, and stays open.
 
 Exit codes: 0 complete and recorded; 1 error, also a resource that was never seen;
-3 recorded, but an origin could not be read at all, or what was to be judged again
-could not be listed.`,
+3 recorded, but what was to be judged again could not be read.`,
 		Example: `  crosscheck reaudit 3f9a2c
+  crosscheck reaudit aws/111122223333/eu-west-1/AWS::S3::Bucket/www
   crosscheck reaudit STO-001
-  crosscheck reaudit aws/111122223333/eu-west-1/AWS::S3::Bucket/www`,
+  crosscheck reaudit --owner payments
+  crosscheck reaudit --owner payments --requirement soc2-2017/CC6.1
+  crosscheck reaudit --requirement iso27001-2022/A.8.24`,
+		ValidArgsFunction: a.completeControl,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkWord("output", output, "table", "json"); err != nil {
+			if err := checkWord("output", f.output, "table", "json"); err != nil {
 				return err
 			}
-			return a.reaudit(cmd.Context(), args, output, quiet)
+			if len(args)+len(f.owners)+len(f.requirements) == 0 {
+				return fmt.Errorf("expected a decision, a resource or a control, or --owner or --requirement: see `%s --help`", cmd.CommandPath())
+			}
+			f.args = args
+			return a.reaudit(cmd.Context(), f)
 		},
 	}
-	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print one line")
-	outputFlag(cmd, &output)
+	cmd.Flags().StringSliceVar(&f.owners, "owner", nil, "judge again what these owners answer for")
+	cmd.Flags().StringSliceVar(&f.requirements, "requirement", nil, "judge again by the controls of these requirements, such as soc2-2017/CC6.1")
+	cmd.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "print one line")
+	outputFlag(cmd, &f.output)
+	_ = cmd.RegisterFlagCompletionFunc("requirement", a.completeRequirement)
+	_ = cmd.RegisterFlagCompletionFunc("owner", cobra.NoFileCompletions)
 	return cmd
 }
 
-func (a *app) reaudit(ctx context.Context, args []string, output string, quiet bool) (err error) {
+// completeRequirement completes the last of several requirements.
+func (a *app) completeRequirement(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	lib, err := a.library()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var out []string
+	for _, f := range lib.Catalog.Frameworks {
+		for _, r := range f.Requirements {
+			if len(r.Evidence) > 0 {
+				out = append(out, f.ID+"/"+r.ID+"\t"+r.Title)
+			}
+		}
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (a *app) reaudit(ctx context.Context, f reauditFlags) (err error) {
 	in, err := a.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, in.close()) }()
-	last, ok, err := in.ledger.LastComplete(ctx)
-	switch {
-	case err != nil:
-		return err
-	case !ok:
-		return fmt.Errorf("no complete run to lay this one over: run `%s` first", a.command("audit"))
-	}
-	c, err := in.concerned(ctx, last, args)
+	run, c, err := a.judge(ctx, in, f.asked, "", f.show)
 	if err != nil {
 		return err
 	}
-	order, err := c.order(ctx)
-	if err != nil {
-		return err
-	}
-	run, err := a.perform(ctx, in, order, show{output, quiet})
-	if err != nil {
-		return err
-	}
-	if !quiet && output == "table" {
+	if !f.quiet && f.output == "table" {
 		if err := a.printRelinked(ctx, in, run); err != nil {
 			return err
 		}
@@ -78,7 +102,7 @@ func (a *app) reaudit(ctx context.Context, args []string, output string, quiet b
 		return err
 	}
 	to := a.out
-	if quiet || output == "json" {
+	if f.quiet || f.output == "json" {
 		to = a.err
 	}
 	if err := printLost(to, gone); err != nil {
@@ -87,140 +111,57 @@ func (a *app) reaudit(ctx context.Context, args []string, output string, quiet b
 	return verdict(run, in.library.Catalog, "")
 }
 
-// concern is what the arguments of a re-audit come to.
-type concern struct {
-	in        *installation
-	last      audit.Run
-	controls  []string
-	resources []string
-	origins   []string // of resources
-	all       struct{ controls, resources bool }
-	old       map[string]string // "control resource" → decision that is judged again
+// judgeAgain re-audits decisions, by their ids or the beginnings of these. repair
+// is the one that is verified by it, if it is one. The ledger is open, and stays
+// open. What became of a decision tells became.
+func (a *app) judgeAgain(ctx context.Context, in *installation, decisions []string, repair string, how show) (audit.Run, error) {
+	run, _, err := a.judge(ctx, in, asked{args: decisions}, repair, how)
+	return run, err
 }
 
-var controlForm = regexp.MustCompile(`^[A-Z]{2,8}-[0-9]{3}$`)
-
-func (in *installation) concerned(ctx context.Context, last audit.Run, args []string) (*concern, error) {
-	c := &concern{in: in, last: last, old: map[string]string{}}
-	for _, arg := range args {
-		var err error
-		switch {
-		case controlForm.MatchString(arg):
-			c.controls = append(c.controls, arg)
-			c.all.resources = true
-		case strings.Contains(arg, "/"):
-			err = c.resource(arg)
-			c.all.controls = true
-		default:
-			err = c.decision(ctx, arg)
-		}
-		if err != nil {
-			return nil, err
-		}
+func (a *app) judge(ctx context.Context, in *installation, what asked, repair string, how show) (audit.Run, *concern, error) {
+	last, ok, err := in.ledger.LastComplete(ctx)
+	switch {
+	case err != nil:
+		return audit.Run{}, nil, err
+	case !ok:
+		return audit.Run{}, nil, fmt.Errorf("no complete run to lay this one over: run `%s` first", a.command("audit"))
 	}
-	return c, nil
-}
-
-func (c *concern) resource(id string) error {
-	i := slices.IndexFunc(c.last.Snapshots, func(s audit.Snapshot) bool { return strings.HasPrefix(id, s.Origin+"/") })
-	if i < 0 {
-		return fmt.Errorf("%q is of no origin of the last complete run: give a resource's whole id, as `crosscheck decisions list` shows it", id)
-	}
-	c.resources = append(c.resources, id)
-	c.origins = append(c.origins, c.last.Snapshots[i].Origin)
-	return nil
-}
-
-func (c *concern) decision(ctx context.Context, prefix string) error {
-	d, _, err := c.in.find(ctx, prefix)
+	c, err := in.concerned(ctx, last, what)
 	if err != nil {
-		return err
+		return audit.Run{}, nil, naming(in.library.Catalog, err)
 	}
-	c.controls = append(c.controls, d.Control)
-	c.old[d.Control+" "+d.Resource] = d.ID
-	return c.resource(d.Resource)
-}
-
-// order narrows by controls only where every argument does, and by resources likewise.
-func (c *concern) order(ctx context.Context) (audit.Order, error) {
-	scope := audit.Scope{Controls: unique(c.controls), Resources: unique(c.resources)}
-	if c.all.controls {
-		scope.Controls = nil
-	}
-	if c.all.resources {
-		scope.Resources = nil
-	}
-	selected, err := c.in.library.Catalog.Select(scope)
+	order, err := c.order(ctx)
 	if err != nil {
-		return audit.Order{}, err
+		return audit.Run{}, nil, naming(in.library.Catalog, err)
 	}
-	wanted := map[string]bool{} // sources
-	for _, ctl := range selected {
-		if err := c.sources(ctx, ctl, wanted); err != nil {
-			return audit.Order{}, err
-		}
-	}
-	origins := c.origins
-	for _, s := range c.last.Snapshots {
-		if wanted[audit.SourceOf(s.Origin)] {
-			origins = append(origins, s.Origin)
-		}
-	}
-	scope.Origins = unique(origins)
-	if err := c.relink(ctx, scope); err != nil {
-		return audit.Order{}, err
-	}
-	return audit.Order{Trigger: audit.Reaudit, Scope: scope, Overlay: true, Relink: c.old}, nil
+	order.Repair = repair
+	run, err := a.perform(ctx, in, order, how)
+	return run, c, err
 }
 
-// sources adds those that a control needs fresh: what it looks up and, where
-// resources do not say which, what it judges.
-func (c *concern) sources(ctx context.Context, ctl audit.Control, wanted map[string]bool) error {
-	for _, at := range ctl.AppliesTo {
-		source, typ, _ := strings.Cut(at, "/")
-		if c.all.resources {
-			wanted[source] = true
-		} else if !slices.ContainsFunc(c.resources, func(id string) bool { return strings.HasPrefix(id, source+"/") && strings.Contains(id, "/"+typ+"/") }) {
-			continue
-		}
-		reads, err := c.in.engine.Reads(ctx, ctl.ID, source, typ)
-		if err != nil {
-			return err
-		}
-		for _, kind := range reads.Estate {
-			from, _, _ := strings.Cut(kind, ".")
-			wanted[from] = true
-		}
-	}
-	return nil
-}
-
-// relink finds the failed and not evaluated decisions that are judged again.
-func (c *concern) relink(ctx context.Context, scope audit.Scope) error {
-	rec, err := c.in.record(ctx, c.last)
+// became tells what a re-audit made of a decision: the decision in its place, or
+// that its resource is gone; neither where that could not be told.
+func (in *installation) became(ctx context.Context, run audit.Run, old audit.Found) (now *audit.Found, gone bool, err error) {
+	rec, err := in.record(ctx, run)
 	if err != nil {
-		return err
+		return nil, false, err
 	}
-	return rec.Stored(ctx, func(v audit.Verdict) error {
-		if !scope.Judges(v.Origin, v.Resource) {
-			return nil
-		}
-		for _, d := range v.Decisions {
-			key := d.Control + " " + v.Resource
-			_, named := c.old[key]
-			asked := len(scope.Controls) == 0 || slices.Contains(scope.Controls, d.Control)
-			if asked && !named && (d.Outcome == audit.Fail || d.Outcome == audit.NotEvaluated) {
-				c.old[key] = d.ID
+	for id, was := range run.Relinked {
+		if was == old.ID {
+			found, err := findIn(ctx, rec, id)
+			if err != nil || len(found) == 0 {
+				return nil, false, err
 			}
+			return &found[0], false, nil
 		}
-		return nil
-	})
-}
-
-func unique(list []string) []string {
-	out := slices.Clone(list)
-	slices.Sort(out)
-	return slices.Compact(out)
+	}
+	there, err := in.present(ctx, run, []string{old.Resource})
+	if err != nil || there[old.Resource] {
+		return nil, false, err
+	}
+	i := slices.IndexFunc(run.Snapshots, func(s audit.Snapshot) bool { return s.Origin == old.Origin })
+	return nil, i >= 0 && run.Snapshots[i].Lacks(old.Type, old.Resource), nil
 }
 
 // printRelinked says what became of each decision that was judged again.

@@ -53,7 +53,22 @@ which needs no network and no credentials.`,
 	root.PersistentFlags().StringVar(&a.config, "config", "", "configuration file (default $CROSSCHECK_CONFIG, else ./"+defaultConfig+" if there is one, else the demo)")
 	root.PersistentFlags().StringVar(&a.engine, "engine", "vm", "vm decides by the compiled plan and has OPA decide a sample too; opa has OPA's own evaluator decide everything")
 	complete(root, "engine", "vm", "opa")
-	root.AddCommand(a.auditCmd(), a.reauditCmd(), a.gateCmd(), a.runsCmd(), a.decisionsCmd(), a.violationsCmd(), a.evidenceCmd(), a.controlsCmd(), a.configCmd(), a.versionCmd())
+	root.AddCommand(
+		a.auditCmd(),
+		a.reauditCmd(),
+		a.gateCmd(),
+		a.runsCmd(),
+		a.decisionsCmd(),
+		a.violationsCmd(),
+		a.deliveriesCmd(),
+		a.evidenceCmd(),
+		a.elasticCmd(),
+		a.controlsCmd(),
+		a.configCmd(),
+		a.daemonCmd(),
+		a.schedulesCmd(),
+		a.versionCmd(),
+	)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())
 	})
@@ -74,6 +89,15 @@ func group(cmd *cobra.Command, below ...*cobra.Command) *cobra.Command {
 
 // load reads the configuration that is in force and says what is unwise in it.
 func (a *app) load() (configs.Config, error) {
+	cfg, err := a.read()
+	for _, w := range cfg.Warnings {
+		a.note("warning: %s", w)
+	}
+	return cfg, err
+}
+
+// read reads the configuration that is in force.
+func (a *app) read() (configs.Config, error) {
 	path := a.config
 	if path == "" {
 		path = os.Getenv("CROSSCHECK_CONFIG")
@@ -89,11 +113,7 @@ func (a *app) load() (configs.Config, error) {
 	if path == "" {
 		return configs.Demo()
 	}
-	cfg, err := configs.Load(path)
-	for _, w := range cfg.Warnings {
-		a.note("warning: %s", w)
-	}
-	return cfg, err
+	return configs.Load(path)
 }
 
 // command is how a command is typed so that it finds what this one found.

@@ -14,6 +14,7 @@ import (
 	"github.com/crosscheck-dev/crosscheck/report"
 	"github.com/crosscheck-dev/crosscheck/report/console"
 	"github.com/crosscheck-dev/crosscheck/report/files"
+	"github.com/crosscheck-dev/crosscheck/report/stream"
 )
 
 // packs remembers the pack that a run left.
@@ -41,6 +42,8 @@ func (a *app) sinks(in *installation, made *packs) ([]audit.Sink, error) {
 	for _, register := range []func() (audit.Sink, error){
 		sink("files", in.cfg.Sinks.Files, func(cfg configs.Folder) (audit.Sink, error) { return files.New(files.Config{Dir: cfg.Dir}) }),
 		sink("pack", in.cfg.Sinks.Pack, func(cfg configs.Folder) (audit.Sink, error) { return a.packing(in, cfg.Dir, made) }),
+		sink("elasticsearch", in.cfg.Sinks.Elastic, func(cfg configs.Elasticsearch) (audit.Sink, error) { return a.elastic(cfg, in.log) }),
+		sink("slack", in.cfg.Sinks.Slack, func(cfg configs.Slack) (audit.Sink, error) { return a.slack(in, cfg) }),
 	} {
 		s, err := register()
 		if err != nil {
@@ -50,7 +53,32 @@ func (a *app) sinks(in *installation, made *packs) ([]audit.Sink, error) {
 			out = append(out, s)
 		}
 	}
-	return out, nil
+	for i, cfg := range in.cfg.Sinks.Streams {
+		s, err := stream.New(streamed(cfg, a.now))
+		if err != nil {
+			return nil, fmt.Errorf("sinks.streams[%d]: %w", i, err)
+		}
+		out = append(out, s)
+	}
+	return in.nudging(out)
+}
+
+// streamed is a stream as it is configured.
+func streamed(cfg configs.Stream, now func() time.Time) stream.Config {
+	host := provenance().Host
+	out := stream.Config{Name: cfg.Name, Passes: cfg.Passes, Version: version(), Host: host, Now: now}
+	if cfg.File != "" {
+		out.File = &stream.File{Path: cfg.File}
+	}
+	if h := cfg.HTTP; h != nil {
+		out.HTTP = &stream.HTTP{URL: h.URL, Token: h.Token, CAFile: h.CAFile}
+	}
+	if k := cfg.Kafka; k != nil {
+		out.Kafka = &stream.Kafka{
+			Brokers: k.Brokers, Topic: k.Topic, TLS: k.TLS, CAFile: k.CAFile, Mechanism: k.Mechanism, User: k.User, Password: k.Password,
+		}
+	}
+	return out
 }
 
 // sink makes one, if it is configured.
@@ -111,7 +139,11 @@ func (b byHand) Deliver(ctx context.Context, rec audit.Record) error {
 			return err
 		}
 	}
-	return b.Flush(ctx)
+	err := b.Flush(ctx)
+	if len(b.Announcers(audit.OfNudge)) > 0 {
+		err = errors.Join(err, b.Flush(ctx)) // what was announced meanwhile; what failed waits for its time
+	}
+	return err
 }
 
 // shown is the sink that shows a run to whoever asked for it.

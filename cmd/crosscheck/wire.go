@@ -57,7 +57,12 @@ func (a *app) prepare() (*installation, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &installation{cfg: cfg, log: a.logger(cfg.Log), deciders: map[[2]string]audit.Decider{}}
+	return a.prepareAs(cfg)
+}
+
+// prepareAs makes all of the installation of a configuration but its ledger.
+func (a *app) prepareAs(cfg configs.Config) (in *installation, err error) {
+	in = &installation{cfg: cfg, log: a.logger(cfg.Log), deciders: map[[2]string]audit.Decider{}}
 	if in.library, err = library(cfg); err != nil {
 		return nil, err
 	}

@@ -136,7 +136,7 @@ func (c *Collector) origin(scope string) string {
 }
 
 // Collect implements audit.Collector. It reads nothing before the credentials
-// have proved to be of the configured account. The hint req.Resources is not used.
+// have proved to be of the configured account.
 func (c *Collector) Collect(ctx context.Context, req audit.Request, w audit.SnapshotWriter) (audit.Collection, error) {
 	name, ok := strings.CutPrefix(req.Origin, c.origin(""))
 	if !ok || name != global && !slices.Contains(c.cfg.Regions, name) {
@@ -146,10 +146,10 @@ func (c *Collector) Collect(ctx context.Context, req audit.Request, w audit.Snap
 	if err != nil {
 		return audit.Collection{Answers: answers(name)}, err
 	}
-	r := &reading{session: s, origin: req.Origin, writer: w, gaps: map[audit.Gap]bool{}, logged: map[string]bool{}}
+	r := &reading{session: s, request: req, origin: req.Origin, writer: w, gaps: map[audit.Gap]bool{}, logged: map[string]bool{}}
 	r.identity, err = s.identify(ctx)
 	if err == nil {
-		err = r.everything(ctx)
+		err = r.all(ctx)
 	}
 	if ctx.Err() != nil {
 		err = ctx.Err()

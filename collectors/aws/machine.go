@@ -25,9 +25,11 @@ type kind struct {
 	permission string // IAM action
 	parameters func(s *session) map[string]string
 	list       lister
-	native     string // the element's member that is the native id
-	named      string // the member that is the name, or tag:<key> for a tag, else the native id
-	tagged     string // the member that holds the tags
+	narrowed   func(natives []string) lister // lists these, and perhaps others; nil: list does
+	filter     string                        // the parameter by which it does
+	native     string                        // the element's member that is the native id
+	named      string                        // the member that is the name, or tag:<key> for a tag, else the native id
+	tagged     string                        // the member that holds the tags
 	admit      func(ctx context.Context, s *session, element map[string]any) (bool, error)
 
 	calls []call // asked about each resource
@@ -130,12 +132,8 @@ func member(operation string) string {
 // error: a cancelled context, a writer that cannot write.
 func (r *reading) population(ctx context.Context, k kind) error {
 	if k.list == nil {
-		native := r.session.scope
-		if k.global {
-			native = r.session.cfg.Account
-		}
 		r.count(k, 1)
-		return r.resource(ctx, k, nil, native)
+		return r.resource(ctx, k, nil, r.itself(k))
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(r.session.cfg.Parallel)
@@ -151,7 +149,7 @@ func (r *reading) population(ctx context.Context, k kind) error {
 		if !seen[native] { // pages shift while resources come and go
 			seen[native] = true
 			listed++
-			g.Go(func() error { return r.resource(gctx, k, element, native) })
+			g.Go(audit.Guarded(func() error { return r.resource(gctx, k, element, native) }))
 		}
 	})
 	if werr := g.Wait(); werr != nil {
@@ -162,6 +160,14 @@ func (r *reading) population(ctx context.Context, k kind) error {
 		r.gap(ctx, k.name, k.operation, err)
 	}
 	return ctx.Err()
+}
+
+// itself is the native id of the account or the region.
+func (r *reading) itself(k kind) string {
+	if k.global {
+		return r.session.cfg.Account
+	}
+	return r.session.scope
 }
 
 var errNameless = errors.New("the list has an element without an id")

@@ -15,6 +15,7 @@ import (
 // reading is one Collect: what it has found beside the documents.
 type reading struct {
 	session  *session
+	request  audit.Request
 	origin   string
 	writer   audit.SnapshotWriter
 	identity string
@@ -22,6 +23,7 @@ type reading struct {
 	mu      sync.Mutex
 	types   []audit.TypeCount
 	gaps    map[audit.Gap]bool
+	absent  []string
 	notices []audit.Notice
 	logged  map[string]bool
 }
@@ -31,16 +33,22 @@ func kinds() []kind {
 	return slices.Concat(accountKinds(), iamKinds(), s3Kinds(), ec2Kinds())
 }
 
-func (r *reading) everything(ctx context.Context) error {
+// all reads all that is asked for.
+func (r *reading) all(ctx context.Context) error {
 	inGlobal := r.session.scope == global
 	for _, k := range kinds() {
-		if k.global == inGlobal {
-			if err := r.population(ctx, k); err != nil {
-				return err
-			}
+		if k.global != inGlobal {
+			continue
+		}
+		read := r.population
+		if !r.request.All(k.name) {
+			read = r.some
+		}
+		if err := read(ctx, k); err != nil {
+			return err
 		}
 	}
-	if inGlobal {
+	if inGlobal && r.request.Whole() {
 		return r.elsewhere(ctx)
 	}
 	return nil
@@ -53,7 +61,7 @@ func (r *reading) collection() audit.Collection {
 		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Operation, b.Operation))
 	})
 	return audit.Collection{
-		Identity: r.identity, Endpoint: r.session.host, Types: r.types, Gaps: gaps,
+		Identity: r.identity, Endpoint: r.session.host, Types: r.types, Gaps: gaps, Absent: r.absent,
 		Calls: r.session.calls(), Notices: r.notices, Answers: answers(r.session.scope),
 	}
 }

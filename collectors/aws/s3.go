@@ -26,12 +26,23 @@ func s3Kinds() []kind {
 func buckets(region func(*session) *string) kind {
 	return kind{
 		name: "AWS::S3::Bucket", operation: "s3:ListBuckets", permission: "s3:ListAllMyBuckets", native: "Name",
-		list: list(func(s *session) *s3.ListBucketsPaginator {
-			// Without a limit S3 does not say where the buckets are.
-			return s3.NewListBucketsPaginator(s.s3, &s3.ListBucketsInput{MaxBuckets: ptr[int32](10_000), BucketRegion: region(s)})
-		}, func(o *s3.ListBucketsOutput) []types.Bucket { return o.Buckets }),
+		list:   bucketsOf(region, nil),
+		filter: "Prefix", narrowed: func(names []string) lister {
+			var prefix *string
+			if common := shared(names); common != "" {
+				prefix = &common
+			}
+			return bucketsOf(region, prefix)
+		},
 		calls: bucketCalls(),
 	}
+}
+
+func bucketsOf(region func(*session) *string, prefix *string) lister {
+	return list(func(s *session) *s3.ListBucketsPaginator {
+		// Without a limit S3 does not say where the buckets are.
+		return s3.NewListBucketsPaginator(s.s3, &s3.ListBucketsInput{MaxBuckets: ptr[int32](10_000), BucketRegion: region(s), Prefix: prefix})
+	}, func(o *s3.ListBucketsOutput) []types.Bucket { return o.Buckets })
 }
 
 // bucketCalls name the account as the expected owner: a bucket that was deleted

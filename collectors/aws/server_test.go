@@ -259,12 +259,27 @@ func (e *estate) ec2List(w io.Writer, form url.Values, region string) {
 	case "DescribeSecurityGroups":
 		set, template = "securityGroupInfo", "<groupId>sg-%d</groupId><groupName>group %d in "+region+"</groupName>"
 	}
-	from, to, next := e.page(action, form.Get("NextToken"), e.machines)
+	var in []string
+	for i := range e.machines {
+		item := strings.ReplaceAll(template, "%d", strconv.Itoa(i))
+		if form.Get("Filter.1.Name") == "" || slices.ContainsFunc(filtered(form), func(id string) bool { return strings.Contains(item, "Id>"+id+"<") }) {
+			in = append(in, item)
+		}
+	}
+	from, to, next := e.page(action, form.Get("NextToken"), len(in))
 	_, _ = fmt.Fprintf(w, "<%sResponse><%s>", action, set)
-	for i := from; i < to; i++ {
-		_, _ = fmt.Fprintf(w, "<item>%s</item>", strings.ReplaceAll(template, "%d", strconv.Itoa(i)))
+	for _, item := range in[from:to] {
+		_, _ = fmt.Fprintf(w, "<item>%s</item>", item)
 	}
 	_, _ = fmt.Fprintf(w, "</%s>%s</%sResponse>", set, element("nextToken", next), action)
+}
+
+// filtered are the values of a request's filter.
+func filtered(form url.Values) (out []string) {
+	for i := 1; form.Has(fmt.Sprintf("Filter.1.Value.%d", i)); i++ {
+		out = append(out, form.Get(fmt.Sprintf("Filter.1.Value.%d", i)))
+	}
+	return out
 }
 
 func (e *estate) s3(w http.ResponseWriter, r *http.Request, operation string) {
@@ -305,7 +320,7 @@ func (e *estate) s3(w http.ResponseWriter, r *http.Request, operation string) {
 func (e *estate) listBuckets(w io.Writer, query url.Values) {
 	var in []bucket
 	for _, b := range e.buckets {
-		if want := query.Get("bucket-region"); want == "" || want == b.region || e.mute {
+		if want := query.Get("bucket-region"); (want == "" || want == b.region || e.mute) && strings.HasPrefix(b.name, query.Get("prefix")) {
 			in = append(in, b)
 		}
 	}

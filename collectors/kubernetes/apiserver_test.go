@@ -119,10 +119,16 @@ func (s *apiServer) kinds(gv string) object {
 }
 
 func (s *apiServer) list(w http.ResponseWriter, r *http.Request, path string) {
+	namespace := ""
+	if before, rest, ok := strings.Cut(path, "/namespaces/"); ok {
+		ns, plural, _ := strings.Cut(rest, "/")
+		namespace, path = ns, before+"/"+plural
+	}
 	for _, res := range s.resources {
 		if path != res.gv+"/"+res.plural {
 			continue
 		}
+		res.items = selected(res.items, namespace, r.URL.Query().Get("fieldSelector"))
 		from, _ := strconv.Atoi(r.URL.Query().Get("continue"))
 		limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
 		to := min(from+limit, len(res.items))
@@ -145,6 +151,18 @@ func (s *apiServer) list(w http.ResponseWriter, r *http.Request, path string) {
 		return
 	}
 	refuse(w, 404, "NotFound")
+}
+
+// selected are the objects of a namespace with the one name that a selector names.
+func selected(items []object, namespace, selector string) (out []object) {
+	name, named := strings.CutPrefix(selector, "metadata.name=")
+	for _, o := range items {
+		meta, _ := o["metadata"].(object)
+		if (namespace == "" || meta["namespace"] == namespace) && (!named || meta["name"] == name) {
+			out = append(out, o)
+		}
+	}
+	return out
 }
 
 func with(o, more object) object {

@@ -31,11 +31,20 @@ func (k kind) operation() string {
 	return "list " + schema.GroupResource{Group: k.gv.Group, Resource: k.plural}.String()
 }
 
-func (k kind) path() string {
-	if k.gv.Group == "" {
-		return "/api/" + k.gv.Version + "/" + k.plural
+// path is that of the list, of one namespace if it is not empty.
+func (k kind) path(namespace string) string {
+	if namespace != "" {
+		return discoveryPath(k.gv) + "/namespaces/" + namespace + "/" + k.plural
 	}
-	return "/apis/" + k.gv.String() + "/" + k.plural
+	return discoveryPath(k.gv) + "/" + k.plural
+}
+
+// discoveryPath is where a version of a group says what it serves.
+func discoveryPath(gv schema.GroupVersion) string {
+	if gv.Group == "" {
+		return "/api/" + gv.Version
+	}
+	return "/apis/" + gv.String()
 }
 
 // secret tells whether only metadata may be asked for.
@@ -106,7 +115,7 @@ func (d discovered) kinds(wanted []string) []kind {
 	rank := map[schema.GroupResource]int{}
 	for gv, list := range d.lists {
 		for _, r := range list {
-			if strings.Contains(r.Name, "/") || !slices.Contains(r.Verbs, "list") || r.Kind == "" || passing(gv.Group, r.Name) {
+			if !listable(gv, r) {
 				continue
 			}
 			k, key := kind{gv, r.Kind, r.Name}, schema.GroupResource{Group: gv.Group, Resource: r.Name}
@@ -122,6 +131,11 @@ func (d discovered) kinds(wanted []string) []kind {
 	return slices.SortedFunc(maps.Values(chosen), func(a, b kind) int {
 		return cmp.Or(cmp.Compare(a.typ(), b.typ()), cmp.Compare(a.plural, b.plural))
 	})
+}
+
+// listable tells whether a resource is one that is read.
+func listable(gv schema.GroupVersion, r metav1.APIResource) bool {
+	return !strings.Contains(r.Name, "/") && slices.Contains(r.Verbs, "list") && r.Kind != "" && !passing(gv.Group, r.Name)
 }
 
 // rank is 0 for the version that the cluster prefers of a group and grows in its order.

@@ -4,6 +4,7 @@
 package kubernetes
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -77,9 +78,12 @@ func New(cfg Config) (*Collector, error) {
 // Origins implements audit.Collector.
 func (c *Collector) Origins() []string { return []string{c.origin} }
 
-// Collect implements audit.Collector. It always reads all kinds: look-ups need
-// them. A cluster that cannot be discovered is an error, anything less a gap.
-func (c *Collector) Collect(ctx context.Context, _ audit.Request, w audit.SnapshotWriter) (audit.Collection, error) {
+// Lists implements audit.Lister.
+func (c *Collector) Lists(string) bool { return true }
+
+// Collect implements audit.Collector. A cluster that cannot be discovered is an
+// error, anything less a gap.
+func (c *Collector) Collect(ctx context.Context, req audit.Request, w audit.SnapshotWriter) (audit.Collection, error) {
 	ctx = logr.NewContext(ctx, logr.Discard()) // client-go's own; what matters is logged here
 	col := audit.Collection{Identity: unknownIdentity}
 	cfg, err := c.restConfig()
@@ -92,11 +96,19 @@ func (c *Collector) Collect(ctx context.Context, _ audit.Request, w audit.Snapsh
 		return col, &audit.SourceError{Code: audit.Unauthenticated, Operation: "load kubeconfig", Err: err}
 	}
 	c.identify(ctx, client.RESTClient(), &col)
+	if !req.Whole() {
+		err = c.some(ctx, client, req, w, &col)
+		return col, cmp.Or(err, ctx.Err())
+	}
 	kinds, err := c.discover(ctx, client, &col)
 	if err != nil {
 		return col, &audit.SourceError{Code: codeOf(err), Operation: "discover kinds", Err: err}
 	}
-	results, err := c.listAll(ctx, client.RESTClient(), kinds, w)
+	listers := make([]*lister, len(kinds))
+	for i, k := range kinds {
+		listers[i] = c.lister(client.RESTClient(), k, w)
+	}
+	results, err := c.listAll(ctx, listers)
 	if err != nil {
 		return col, err
 	}
@@ -105,15 +117,18 @@ func (c *Collector) Collect(ctx context.Context, _ audit.Request, w audit.Snapsh
 	return col, ctx.Err()
 }
 
-// listAll lists kinds in parallel. Only what crosscheck itself cannot do is an error.
-func (c *Collector) listAll(ctx context.Context, client rest.Interface, kinds []kind, w audit.SnapshotWriter) ([]listing, error) {
-	out := make([]listing, len(kinds))
+func (c *Collector) lister(client rest.Interface, k kind, w audit.SnapshotWriter) *lister {
+	return &lister{kind: k, origin: c.origin, client: client, page: c.cfg.Page, redactor: c.cfg.Redactor, log: c.cfg.Log, w: w, seen: map[string]struct{}{}}
+}
+
+// listAll lists in parallel. Only what crosscheck itself cannot do is an error.
+func (c *Collector) listAll(ctx context.Context, listers []*lister) ([]listing, error) {
+	out := make([]listing, len(listers))
 	var silent atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(c.cfg.Parallel)
-	for i, k := range kinds {
-		g.Go(func() error {
-			l := &lister{kind: k, origin: c.origin, client: client, page: c.cfg.Page, redactor: c.cfg.Redactor, log: c.cfg.Log, w: w, seen: map[string]struct{}{}}
+	for i, l := range listers {
+		g.Go(audit.Guarded(func() error {
 			if silent.Load() >= maxSilent {
 				out[i] = l.unasked()
 				return nil
@@ -126,7 +141,7 @@ func (c *Collector) listAll(ctx context.Context, client rest.Interface, kinds []
 			}
 			out[i] = l.listing
 			return err
-		})
+		}))
 	}
 	return out, g.Wait()
 }

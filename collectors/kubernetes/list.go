@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/rest"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
@@ -38,6 +39,10 @@ type lister struct {
 	redactor *audit.Redactor
 	log      *slog.Logger
 	w        audit.SnapshotWriter
+
+	namespace string   // empty: all
+	only      string   // the one name to list; empty: all
+	ids       []string // asked for, and in this list if they exist
 
 	listing
 	seen    map[string]struct{} // native ids written: a list that is begun again repeats them
@@ -91,6 +96,9 @@ func (l *lister) begin() {
 	if l.kind.secret() {
 		l.call.Parameters["as"] = "PartialObjectMetadataList"
 	}
+	if l.only != "" {
+		l.call.Parameters["fieldSelector"] = "metadata.name"
+	}
 }
 
 func (l *lister) end() {
@@ -130,7 +138,10 @@ func (l *lister) readPage(ctx context.Context) (more bool, err error) {
 	if l.kind.secret() {
 		accept = metadataOnly
 	}
-	req := l.client.Get().AbsPath(l.kind.path()).SetHeader("Accept", accept).Param("limit", strconv.FormatInt(l.page, 10))
+	req := l.client.Get().AbsPath(l.kind.path(l.namespace)).SetHeader("Accept", accept).Param("limit", strconv.FormatInt(l.page, 10))
+	if l.only != "" {
+		req = req.Param("fieldSelector", fields.OneTermEqualSelector("metadata.name", l.only).String())
+	}
 	if l.next != "" {
 		req = req.Param("continue", l.next)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"regexp"
 	"strconv"
@@ -95,104 +94,6 @@ func keyOf(k any) (string, error) {
 		return strconv.FormatFloat(k, 'g', -1, 64), nil
 	}
 	return "", fmt.Errorf("has a key of type %T: keys are strings", k)
-}
-
-// jsonValues reads the JSON values of a text, one after the other. Unlike
-// encoding/json it refuses a key that is given twice. line is where the text begins.
-func jsonValues(text []byte, line int) ([]any, error) {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	x := &strict{dec: dec}
-	var out []any
-	for {
-		t, err := dec.Token()
-		if errors.Is(err, io.EOF) {
-			return out, nil
-		}
-		var v any
-		if err == nil {
-			v, err = x.value(t, 0)
-		}
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-		if err != nil {
-			return out, explainJSON(text, line, err)
-		}
-		out = append(out, v)
-	}
-}
-
-func explainJSON(text []byte, line int, err error) error {
-	var syntax *json.SyntaxError
-	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("is not JSON: it ends early; the file is cut off")
-	case errors.As(err, &syntax):
-		at := line + bytes.Count(text[:min(int(syntax.Offset), len(text))], []byte("\n"))
-		return fmt.Errorf("is not JSON: line %d: %w", at, err)
-	}
-	return err
-}
-
-type strict struct {
-	dec    *json.Decoder
-	values int
-}
-
-func (x *strict) value(t json.Token, depth int) (any, error) {
-	if x.values++; x.values > maxValues {
-		return nil, errValues
-	}
-	if depth > maxDepth {
-		return nil, errDepth
-	}
-	switch t {
-	case json.Delim('{'):
-		return x.object(depth)
-	case json.Delim('['):
-		return x.array(depth)
-	}
-	return t, nil
-}
-
-func (x *strict) object(depth int) (any, error) {
-	out := map[string]any{}
-	for x.dec.More() {
-		t, err := x.dec.Token()
-		if err != nil {
-			return nil, err
-		}
-		key, _ := t.(string)
-		if _, ok := out[key]; ok {
-			return nil, fmt.Errorf("has the key %q twice: a key may be given once", key)
-		}
-		if t, err = x.dec.Token(); err != nil {
-			return nil, err
-		}
-		if out[key], err = x.value(t, depth+1); err != nil {
-			return nil, err
-		}
-	}
-	_, err := x.dec.Token()
-	return out, err
-}
-
-func (x *strict) array(depth int) (any, error) {
-	out := []any{}
-	for x.dec.More() {
-		t, err := x.dec.Token()
-		if err != nil {
-			return nil, err
-		}
-		v, err := x.value(t, depth+1)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, v)
-	}
-	_, err := x.dec.Token()
-	return out, err
 }
 
 // LooksLikeManifest tells Kubernetes objects from other YAML and JSON, Terraform's

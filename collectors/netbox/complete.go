@@ -31,14 +31,8 @@ type counted struct {
 
 // recount asks again where numbers disagree: NetBox may have changed meanwhile.
 func (j *judge) recount(ctx context.Context) error {
-	for _, e := range endpoints() {
-		t := j.tallies[e.typ]
-		if t.failed != nil || t.read >= t.total {
-			continue
-		}
-		if err := j.total(ctx, e, t); err != nil {
-			return err
-		}
+	if err := j.totals(ctx); err != nil {
+		return err
 	}
 	if j.settled(device) && j.settled(machine) {
 		return nil
@@ -57,6 +51,20 @@ func (j *judge) recount(ctx context.Context) error {
 		}
 		if t := j.tallies[e.typ]; again.failed == nil && again.read == t.read {
 			t.sums, t.blind = again.sums, again.blind
+		}
+	}
+	return nil
+}
+
+// totals asks again how many there are where fewer were read than counted.
+func (j *judge) totals(ctx context.Context) error {
+	for _, e := range endpoints() {
+		t := j.tallies[e.typ]
+		if t.failed != nil || t.read >= t.total {
+			continue
+		}
+		if err := j.total(ctx, e, t); err != nil {
+			return err
 		}
 	}
 	return nil

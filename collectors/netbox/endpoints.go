@@ -38,8 +38,11 @@ type endpoint struct {
 	send       func(context.Context, *api.APIClient, page) error
 }
 
-// page is what a builder is told: how many, and beyond which id.
-type page struct{ limit, after int32 }
+// page is what a request is told: how many, beyond which id, and of which ids alone.
+type page struct {
+	limit, after int32
+	ids          []int32
+}
 
 // endpoints lists the types in the order in which they are read: what counts
 // others comes first.
@@ -130,9 +133,16 @@ func (e endpoint) request(p page) request {
 		parameters: map[string]string{"ordering": "id", "limit": strconv.Itoa(int(p.limit)), "id__gt": "last id read"},
 		send:       func(ctx context.Context, c *api.APIClient) error { return e.send(ctx, c, p) },
 	}
+	r.extra = url.Values{}
 	if e.context {
-		r.extra = url.Values{"exclude": {"config_context"}}
+		r.extra.Set("exclude", "config_context")
 		r.parameters["exclude"] = "config_context"
+	}
+	if len(p.ids) > 0 {
+		for _, id := range p.ids {
+			r.extra.Add("id", strconv.Itoa(int(id)))
+		}
+		r.parameters["id"] = "those asked for"
 	}
 	return r
 }

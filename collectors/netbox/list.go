@@ -32,14 +32,19 @@ type tally struct {
 // or of a cancelled context; what NetBox refuses is in the tally.
 func (s *session) read(ctx context.Context, e endpoint, origin string, w audit.SnapshotWriter) (*tally, error) {
 	t := newTally()
-	err := s.list(ctx, e, t, func(id int32, data map[string]any) error {
+	err := s.list(ctx, e, t, s.write(e, t, origin, w))
+	return t, s.settle(ctx, e, t, err)
+}
+
+// write counts objects and writes their documents.
+func (s *session) write(e endpoint, t *tally, origin string, w audit.SnapshotWriter) func(id int32, data map[string]any) error {
+	return func(id int32, data map[string]any) error {
 		t.add(e, data)
 		if err := w.Write(s.c.document(e, origin, id, data)); err != nil {
 			return fmt.Errorf("writing %s %d: %w", e.typ, id, err)
 		}
 		return nil
-	})
-	return t, s.settle(ctx, e, t, err)
+	}
 }
 
 // settle keeps in the tally what ended a list, and passes on what is not NetBox's doing.
@@ -82,8 +87,9 @@ func (t *tally) add(e endpoint, data map[string]any) {
 
 // list walks an endpoint by id. Deletions while it walks make it miss nothing,
 // and next, which names whatever host a proxy says, is never used.
-func (s *session) list(ctx context.Context, e endpoint, t *tally, each func(id int32, data map[string]any) error) error {
-	p := page{limit: int32(min(s.c.cfg.Page, largestPage))}
+// Where ids are given it lists those alone.
+func (s *session) list(ctx context.Context, e endpoint, t *tally, each func(id int32, data map[string]any) error, ids ...int32) error {
+	p := page{limit: int32(min(s.c.cfg.Page, largestPage)), ids: ids}
 	for {
 		r := e.request(p)
 		body, err := s.ask(ctx, r)
@@ -99,7 +105,7 @@ func (s *session) list(ctx context.Context, e endpoint, t *tally, each func(id i
 			return fail(err)
 		}
 		if p.after == 0 {
-			t.total = answer.count
+			t.total += answer.count
 		}
 		for _, raw := range answer.results {
 			id, data, err := decodeObject(raw)

@@ -156,28 +156,24 @@ func (c *Collector) Collect(ctx context.Context, req audit.Request, w audit.Snap
 	if err != nil {
 		return col, err
 	}
-	err = s.collect(ctx, req.Origin, w, &col)
+	if req.Whole() {
+		err = s.collect(ctx, req.Origin, w, &col)
+	} else {
+		err = s.some(ctx, req, w, &col)
+	}
 	col.Calls = s.made()
 	return col, err
 }
 
+// Lists implements audit.Lister.
+func (*Collector) Lists(string) bool { return true }
+
 // collect reads status, own rights and then every type, sites and clusters
 // first: what they count is held against what is read after.
 func (s *session) collect(ctx context.Context, origin string, w audit.SnapshotWriter, col *audit.Collection) error {
-	version, err := s.status(ctx)
+	rights, err := s.begin(ctx, origin, col)
 	if err != nil {
 		return err
-	}
-	col.Notices = append(col.Notices, s.c.notices(origin, version)...)
-	rights := s.rights(ctx)
-	if rights.user != "" {
-		col.Identity = fmt.Sprintf("%s (user %d, token %d)", rights.user, rights.userID, rights.tokenID)
-	}
-	if rights.writes {
-		col.Notices = append(col.Notices, audit.Notice{
-			Code: "netbox_token_writes", Subject: origin,
-			Message: fmt.Sprintf("token %d of %s may write: use one with write_enabled off", rights.tokenID, rights.user),
-		})
 	}
 	tallies := map[string]*tally{}
 	for _, e := range endpoints() {
@@ -197,6 +193,26 @@ func (s *session) collect(ctx context.Context, origin string, w audit.SnapshotWr
 	col.Gaps = append(col.Gaps, j.gaps...)
 	col.Notices = append(col.Notices, j.notices...)
 	return nil
+}
+
+// begin asks NetBox for its status and who reads it, with which rights.
+func (s *session) begin(ctx context.Context, origin string, col *audit.Collection) (rights, error) {
+	version, err := s.status(ctx)
+	if err != nil {
+		return rights{}, err
+	}
+	col.Notices = append(col.Notices, s.c.notices(origin, version)...)
+	rights := s.rights(ctx)
+	if rights.user != "" {
+		col.Identity = fmt.Sprintf("%s (user %d, token %d)", rights.user, rights.userID, rights.tokenID)
+	}
+	if rights.writes {
+		col.Notices = append(col.Notices, audit.Notice{
+			Code: "netbox_token_writes", Subject: origin,
+			Message: fmt.Sprintf("token %d of %s may write: use one with write_enabled off", rights.tokenID, rights.user),
+		})
+	}
+	return rights, nil
 }
 
 // notices are what the address and the version of NetBox give cause to say.

@@ -72,14 +72,21 @@ func (c *Collector) Collect(ctx context.Context, req audit.Request, w audit.Snap
 		Identity: e.Identity, Endpoint: e.Endpoint, Types: slices.Clone(e.Types), Exhaustive: e.Exhaustive, Answers: slices.Clone(e.Answers),
 		Gaps: slices.Clone(e.Gaps), Calls: slices.Clone(e.Calls), Started: e.Started, Ended: e.Ended,
 	}
+	n := audit.NewNarrow(req, w)
+	if !req.Whole() { // the file is read whole all the same; a writer that can seal is better used as it is
+		w = n
+	}
 	if err := c.play(ctx, e, w); err != nil {
-		return col, &audit.SourceError{
+		return n.Settle(col, &audit.SourceError{
 			Code: audit.Failed, Operation: "read " + e.File,
 			Err: fmt.Errorf("%w: restore the file, or record the estate again", err),
-		}
+		})
 	}
-	return col, nil
+	return n.Settle(col, nil)
 }
+
+// Lists implements audit.Lister.
+func (c *Collector) Lists(string) bool { return true }
 
 // play writes the documents of one file and checks that they are all that was
 // recorded. Where they were recorded as they are stored, which is what Save

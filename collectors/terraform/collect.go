@@ -14,8 +14,17 @@ import (
 
 // Collect implements audit.Collector. A file that cannot be read is a
 // population gap of the whole origin, and the others are read; where none can
-// be read, that is the error.
-func (c *Collector) Collect(ctx context.Context, _ audit.Request, w audit.SnapshotWriter) (audit.Collection, error) {
+// be read, that is the error. Files are read whole, whatever is asked for.
+func (c *Collector) Collect(ctx context.Context, req audit.Request, w audit.SnapshotWriter) (audit.Collection, error) {
+	req.Origin = c.origin
+	n := audit.NewNarrow(req, w)
+	return n.Settle(c.collect(ctx, n))
+}
+
+// Lists implements audit.Lister.
+func (c *Collector) Lists(string) bool { return true }
+
+func (c *Collector) collect(ctx context.Context, w audit.SnapshotWriter) (audit.Collection, error) {
 	docs := c.documents()
 	r := &reading{c: c, w: w, counts: map[string]*tally{}, seen: map[[16]byte]string{}}
 	col := audit.Collection{Identity: "local files", Endpoint: c.endpoint()}

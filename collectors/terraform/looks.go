@@ -2,6 +2,7 @@ package terraform
 
 import (
 	"bytes"
+	"errors"
 	"regexp"
 	"slices"
 )
@@ -98,12 +99,19 @@ func formOfKeys(keys []string) form {
 	return other
 }
 
-// headKeys are the top-level keys of the JSON object that begins in head, as far as it goes.
+// errTold says that no other key can change what a file is.
+var errTold = errors.New("it is told")
+
+// headKeys are the top-level keys of the JSON object that begins in head, as far
+// as it goes, or until one says that it is none of Terraform's.
 func headKeys(head []byte) []string {
 	s := newStream(bytes.NewReader(head))
 	var keys []string
 	_ = s.object(func(key string) error { // the head ends anywhere: what was seen before is all there is
 		keys = append(keys, key)
+		if key == "apiVersion" || key == "kind" {
+			return errTold
+		}
 		return s.skip()
 	})
 	return keys

@@ -115,10 +115,14 @@ func said(run audit.Run) any {
 		Answers        []string
 		Types          []audit.TypeCount
 		Gaps           []audit.Gap
+		Gone           []string
 	}
 	snapshots := make([]snapshot, len(run.Snapshots))
 	for i, s := range run.Snapshots {
-		snapshots[i] = snapshot{s.Origin, s.Digest, s.Exhaustive, s.Answers, s.Types, s.Gaps}
+		snapshots[i] = snapshot{s.Origin, s.Digest, s.Exhaustive, s.Answers, s.Types, s.Gaps, nil}
+		if s.Fresh != nil {
+			snapshots[i].Gone = s.Fresh.Gone
+		}
 	}
 	return []any{run.Revision, run.ConfigDigest, run.Library, run.Scope, snapshots}
 }
@@ -287,7 +291,7 @@ func (h *history) unnamed(ctx context.Context, row openRow) error {
 		return err
 	case there:
 		return h.end(ctx, row, passed(row))
-	case s.Complete(typ):
+	case s.Lacks(typ, row.resource):
 		return h.end(ctx, row, audit.Gone)
 	}
 	return h.unconfirmed(ctx, row)

@@ -43,6 +43,7 @@ func announce(ctx context.Context, tx *sql.Tx, a audit.Announcement, sinks []str
 
 // DeliveryQuery narrows Deliveries. Fields that are empty do not narrow.
 type DeliveryQuery struct {
+	Seq     int64
 	Sink    string
 	Status  audit.DeliveryStatus
 	Subject string    // a run's id, or an announcement's key
@@ -59,6 +60,9 @@ func (l *Ledger) Deliveries(ctx context.Context, q DeliveryQuery) ([]audit.Deliv
 	var args []any
 	and := func(condition string, value any) { where, args = append(where, condition), append(args, value) }
 	order := "seq DESC"
+	if q.Seq != 0 {
+		and("seq = ?", q.Seq)
+	}
 	if q.Sink != "" {
 		and("sink = ?", q.Sink)
 	}

@@ -122,8 +122,11 @@ const loop = `ALTER TABLE deliveries RENAME TO tries;
 	CREATE TABLE occurrences (
 		audit   TEXT NOT NULL,
 		due     TEXT NOT NULL,
-		status  TEXT NOT NULL, -- running, done, failed, missed, skipped
+		status  TEXT NOT NULL, -- audit.DueStatus
 		run     TEXT REFERENCES runs (id),
+		tries   INTEGER NOT NULL,
+		attempt TEXT NOT NULL,
+		at      TEXT NOT NULL,
 		detail  TEXT NOT NULL,
 		PRIMARY KEY (audit, due)
 	) STRICT, WITHOUT ROWID;

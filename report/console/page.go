@@ -71,6 +71,9 @@ func (p *page) sources(s summary) {
 		if snap.Recorded {
 			when += " (recorded)"
 		}
+		if f := snap.Fresh; f != nil {
+			when += "; in part " + audit.Stamp(f.Ended)
+		}
 		rows = append(rows, []string{snap.Origin, number(snap.Resources), count(len(snap.Gaps)), when, snap.Identity})
 	}
 	if len(rows) > 1 {

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -16,41 +14,6 @@ import (
 	"github.com/crosscheck-dev/crosscheck/evaluate"
 	"github.com/crosscheck-dev/crosscheck/policies"
 )
-
-// childDecide decides the files of a folder and prints what is not a pass.
-func childDecide(ctx context.Context, library, files string, out io.Writer) error {
-	entries, err := os.ReadDir(files)
-	if err != nil {
-		return err
-	}
-	var all bytes.Buffer
-	for _, e := range entries {
-		b, err := os.ReadFile(filepath.Join(files, e.Name()))
-		if err != nil {
-			return err
-		}
-		all.Write(b)
-		all.WriteByte('\n')
-	}
-	data := newMemory()
-	if err := data.add(audit.Snapshot{Origin: "kubernetes/bench-00", Resources: int64(len(entries))}, all.Bytes()); err != nil {
-		return err
-	}
-	d, err := newDecider(os.DirFS(library), data, 1)
-	if err != nil {
-		return err
-	}
-	w := bufio.NewWriterSize(out, 64<<10)
-	var r renderer
-	err = d.engine.Decide(ctx, audit.Judgement{AsOf: moment, Snapshots: data.snapshots, Vault: data}, func(v audit.Verdict) error {
-		if err := r.emit(v); err != nil {
-			return err
-		}
-		_, err := w.Write(r.buf)
-		return err
-	})
-	return errors.Join(err, w.Flush())
-}
 
 // childReady loads and checks a library and decides one document of each type.
 func childReady(ctx context.Context, library string) error {

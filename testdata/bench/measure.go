@@ -94,7 +94,8 @@ type process struct {
 	out   io.Writer
 }
 
-// run runs a process with one processor and says what it took. It is started by a
+// run runs a process, with one processor unless its environment says otherwise,
+// and says what it took. It is started by a
 // process between, which is small: Linux counts to the peak of a process what its
 // parent held when it was started.
 func (p process) run(ctx context.Context) (spent, error) {

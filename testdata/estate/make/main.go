@@ -7,9 +7,9 @@
 //
 // `run` tells the command through its environment: CROSSCHECK_ESTATE names a
 // configuration that audits the estate, CROSSCHECK_NETBOX and
-// CROSSCHECK_NETBOX_TOKEN the played-back NetBox. CROSSCHECK_MOTO and
-// CROSSCHECK_KUBECONFIG are servers beside it that tests may change as they
-// like. It needs testdata/servers/*/install.sh to have been run, and terraform.
+// CROSSCHECK_NETBOX_TOKEN the played-back NetBox. CROSSCHECK_MOTO,
+// CROSSCHECK_KUBECONFIG, CROSSCHECK_ELASTICSEARCH and CROSSCHECK_KAFKA are servers beside it that
+// tests may change as they like. It needs testdata/servers/*/install.sh to have been run, and terraform.
 package main
 
 import (
@@ -72,7 +72,7 @@ func run(ctx context.Context, args []string) (err error) {
 	case "plan":
 		return e.plan(ctx)
 	case "run":
-		if err := errors.Join(e.up(ctx), e.scratch(ctx)); err != nil {
+		if err := errors.Join(e.up(ctx), e.scratch(ctx), e.elasticsearch(ctx)); err != nil {
 			return err
 		}
 		return e.beside(ctx, args[1], args[2:])
@@ -90,8 +90,10 @@ func (e *estate) beside(ctx context.Context, name string, args []string) error {
 		"CROSSCHECK_ESTATE="+filepath.Join(e.dir, "crosscheck.yaml"),
 		"CROSSCHECK_NETBOX="+e.netbox(),
 		"CROSSCHECK_NETBOX_TOKEN="+token,
+		fmt.Sprintf("CROSSCHECK_KAFKA=127.0.0.1:%d", e.port+kafkaPorts),
 		"CROSSCHECK_MOTO="+e.url(scratchPorts),
 		"CROSSCHECK_KUBECONFIG="+filepath.Join(e.dir, "scratch-kubernetes", "kubeconfig"),
+		"CROSSCHECK_ELASTICSEARCH="+e.url(elasticPorts),
 	)
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s: %w", name, err)

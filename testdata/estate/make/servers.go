@@ -27,6 +27,7 @@ const (
 	estatePorts  = 0  // moto, then kube-apiserver with two ports of etcd
 	netboxPort   = 9  // the played-back NetBox
 	scratchPorts = 10 // moto, then kube-apiserver with two ports of etcd
+	kafkaPorts   = 18 // a broker and its controller
 )
 
 // estate is the servers that hold it and the folder that they write to.
@@ -66,7 +67,9 @@ func (e *estate) up(ctx context.Context) error {
 }
 
 // scratch starts empty servers for tests that write.
-func (e *estate) scratch(ctx context.Context) error { return e.servers(ctx, "scratch", scratchPorts) }
+func (e *estate) scratch(ctx context.Context) error {
+	return errors.Join(e.servers(ctx, "scratch", scratchPorts), e.start(ctx, "scratch", "kafka", kafkaPorts, 2))
+}
 
 // down ends what was started, last first.
 func (e *estate) down() error {
@@ -79,21 +82,27 @@ func (e *estate) down() error {
 
 // servers starts moto and a cluster.
 func (e *estate) servers(ctx context.Context, name string, offset int) error {
-	for i, kind := range []string{"moto", "kubernetes"} {
-		run := filepath.Join(e.dir, name+"-"+kind)
-		script := filepath.Join(e.repository, "testdata", "servers", kind)
-		for p := e.port + offset + i; p < e.port+offset+i+1+2*i; p++ {
-			if err := free(ctx, p); err != nil {
-				return err
-			}
-		}
-		if err := e.script(ctx, nil, "bash", filepath.Join(script, "start.sh"), run, fmt.Sprint(e.port+offset+i)); err != nil {
+	if err := e.start(ctx, name, "moto", offset, 1); err != nil {
+		return err
+	}
+	return e.start(ctx, name, "kubernetes", offset+1, 3)
+}
+
+// start starts a server of testdata/servers on some ports.
+func (e *estate) start(ctx context.Context, name, kind string, offset, ports int) error {
+	run := filepath.Join(e.dir, name+"-"+kind)
+	script := filepath.Join(e.repository, "testdata", "servers", kind)
+	for p := e.port + offset; p < e.port+offset+ports; p++ {
+		if err := free(ctx, p); err != nil {
 			return err
 		}
-		e.stop = append(e.stop, func() error {
-			return e.script(context.WithoutCancel(ctx), nil, "bash", filepath.Join(script, "stop.sh"), run)
-		})
 	}
+	if err := e.script(ctx, nil, "bash", filepath.Join(script, "start.sh"), run, fmt.Sprint(e.port+offset)); err != nil {
+		return err
+	}
+	e.stop = append(e.stop, func() error {
+		return e.script(context.WithoutCancel(ctx), nil, "bash", filepath.Join(script, "stop.sh"), run)
+	})
 	return nil
 }
 

@@ -1,0 +1,417 @@
+package stream_test
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/open-policy-agent/opa/v1/plugins/logs"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/audit/audittest"
+	"github.com/crosscheck-dev/crosscheck/configs"
+	"github.com/crosscheck-dev/crosscheck/report"
+	"github.com/crosscheck-dev/crosscheck/report/stream"
+)
+
+// record is a run with n resources of which each has a decision of every outcome but a plain pass.
+func record(t testing.TB, n int) audit.Record {
+	t.Helper()
+	var verdicts []audit.Verdict
+	for i := range n {
+		id := fmt.Sprintf("aws/1/x/T/%04d <é>", i)
+		d := func(control string, outcome audit.Outcome) audit.Decision {
+			return audit.Decision{Control: control, ControlDigest: "d", Outcome: outcome}
+		}
+		fail, unknown := d("A-001", audit.Fail), d("B-001", audit.NotEvaluated)
+		fail.Violations = []audit.Violation{{Message: "open <b>", Observed: []any{"x"}, Expected: nil, Path: "/data/x"}}
+		unknown.Reasons = []audit.Reason{{Code: "gap", Where: "/data/Get", Detail: "AccessDenied"}, {Code: "error", Detail: "division\nby zero"}}
+		verdicts = append(verdicts, audit.Verdict{
+			Resource: id, Name: "n", Type: "T", Origin: "aws/1/x", Owner: "web", InputDigest: audit.Digest([]byte(id)),
+			Decisions: []audit.Decision{fail, unknown, d("C-001", audit.Excluded)},
+		})
+	}
+	rec := audittest.Ran(t, "run", verdicts...)
+	rec.Run.Audit = "nightly"
+	for _, c := range []string{"A-001", "B-001", "C-001"} {
+		rec.Catalog.Controls = append(rec.Catalog.Controls, audit.Control{
+			ID: c, Title: "t", Severity: "high", AppliesTo: []string{"aws/T"}, Package: "controls.x." + strings.ToLower(c[:1]), Digest: "d",
+		})
+	}
+	return rec
+}
+
+// keeper is a ledger of one delivery.
+type keeper struct {
+	note     string
+	fail     error
+	rejected []audit.Rejection
+}
+
+func (k *keeper) KeepNote(_ context.Context, _ int64, note string) error {
+	if k.fail != nil {
+		return k.fail
+	}
+	k.note = note
+	return nil
+}
+
+func (k *keeper) KeepRejections(_ context.Context, _ int64, list []audit.Rejection) error {
+	k.rejected = append(k.rejected, list...)
+	return nil
+}
+
+func (k *keeper) delivery() audit.Delivery {
+	return audit.Delivery{Seq: 1, Sink: "s", Kind: audit.OfRun, Subject: "r", Note: k.note, Keeper: k}
+}
+
+func now() time.Time { return audittest.Moment }
+
+func lines(t testing.TB, path string) (out []string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for l := range strings.Lines(string(b)) {
+		if !strings.HasSuffix(l, "\n") || !json.Valid([]byte(l)) {
+			t.Fatalf("no whole line: %q", l)
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// TestFormat: OPA's own type reads what we write, strictly.
+func TestFormat(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "logs", "decisions.ndjson")
+	s, err := stream.New(stream.Config{Name: "siem", Now: now, Version: "v1", Host: "h", File: &stream.File{Path: path}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := record(t, 1)
+	if err := s.Deliver(t.Context(), rec, (&keeper{}).delivery()); err != nil {
+		t.Fatal(err)
+	}
+	got := lines(t, path)
+	if len(got) != 3 {
+		t.Fatalf("%d events", len(got))
+	}
+	var ids []string
+	if err := rec.Stored(t.Context(), func(v audit.Verdict) error {
+		for _, d := range v.Decisions {
+			ids = append(ids, d.ID)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for i, l := range got {
+		if i == 1 {
+			l = strings.Replace(l, `"error":{"code":"not_evaluated","message":"gap /data/Get AccessDenied; error division by zero"},`, "", 1) // an interface there
+		}
+		var e logs.EventV1
+		dec := json.NewDecoder(strings.NewReader(l))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&e); err != nil {
+			t.Fatalf("%v: %s", err, l)
+		}
+		if e.DecisionID != ids[i] || e.Bundles["crosscheck"].Revision != rec.Run.Revision || !e.Timestamp.Equal(rec.Run.AsOf) || e.Path != "controls/x/"+string("abc"[i])+"/violation" {
+			t.Errorf("event %+v", e)
+		}
+		if _, err := e.AST(); err != nil {
+			t.Error(err)
+		}
+	}
+	want := `"result":[{"expected":null,"message":"open <b>","observed":["x"],"path":"/data/x"}]`
+	if !strings.Contains(got[0], want) || strings.Contains(got[1], `"result"`) || !strings.Contains(got[2], `"result":[]`) {
+		t.Errorf("results:\n%s", strings.Join(got, ""))
+	}
+}
+
+// TestFileResumes: killed anywhere, the file ends with each event once and no half line.
+func TestFileResumes(t *testing.T) {
+	t.Parallel()
+	rec := record(t, 20)
+	whole := filepath.Join(t.TempDir(), "f")
+	deliver := func(path string, k *keeper) error {
+		s, err := stream.New(stream.Config{Name: "f", Now: now, Batch: 2000, File: &stream.File{Path: path}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Deliver(t.Context(), rec, k.delivery())
+	}
+	if err := deliver(whole, &keeper{}); err != nil {
+		t.Fatal(err)
+	}
+	want := lines(t, whole)
+	if len(want) != 60 {
+		t.Fatalf("%d events", len(want))
+	}
+	info, err := os.Stat(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for cut := int64(0); cut <= info.Size(); cut += 1997 {
+		path := filepath.Join(t.TempDir(), "f")
+		if err := os.WriteFile(path, []byte("{\"earlier\":1}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		// A kill: the notes end at some moment, the file is further, in the middle of a line.
+		k := &stopping{left: int(cut/2000) + 1}
+		s, err := stream.New(stream.Config{Name: "f", Now: now, Batch: 2000, File: &stream.File{Path: path}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := k.delivery()
+		d.Keeper = k
+		if err := s.Deliver(t.Context(), rec, d); err != nil && !errors.Is(err, errKilled) {
+			t.Fatal(err)
+		}
+		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteString(`{"half`); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := deliver(path, &k.keeper); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(lines(t, path), append([]string{"{\"earlier\":1}\n"}, want...)); diff != "" {
+			t.Fatalf("cut at %d (-got +want):\n%s", cut, diff)
+		}
+	}
+}
+
+var errKilled = errors.New("killed")
+
+// stopping keeps so many notes and then none: as a process that is killed.
+type stopping struct {
+	keeper
+	left int
+}
+
+func (s *stopping) KeepNote(ctx context.Context, seq int64, note string) error {
+	if s.left--; s.left < 0 {
+		return errKilled
+	}
+	return s.keeper.KeepNote(ctx, seq, note)
+}
+
+// TestFileMoved: a file that logrotate took away is begun anew, and not cut.
+func TestFileMoved(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "f")
+	k := &stopping{left: 3}
+	s, err := stream.New(stream.Config{Name: "f", Now: now, Batch: 2000, File: &stream.File{Path: path}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := k.delivery()
+	d.Keeper = k
+	rec := record(t, 20)
+	if err := s.Deliver(t.Context(), rec, d); !errors.Is(err, errKilled) {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("{\"from\":\"somebody\"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Deliver(t.Context(), rec, k.keeper.delivery()); err != nil {
+		t.Fatal(err)
+	}
+	all := append(lines(t, path+".1"), lines(t, path)...)
+	slices.Sort(all)
+	if got := len(slices.Compact(all)); got != 61 {
+		t.Errorf("%d different lines, want 60 events and somebody's", got)
+	}
+}
+
+// logServer takes decision logs as OPA's service API has them.
+type logServer struct {
+	mu     sync.Mutex
+	status func(events int) (int, http.Header) // nil: 200
+	ids    []string
+	keys   []string
+	bad    []string
+}
+
+func (s *logServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.Method != http.MethodPost || r.Header.Get("Content-Encoding") != "gzip" || r.Header.Get("Content-Type") != "application/json" || r.Header.Get("Authorization") != "Bearer s3cret" {
+		s.bad = append(s.bad, fmt.Sprint(r.Method, r.Header))
+	}
+	z, err := gzip.NewReader(bufio.NewReader(r.Body))
+	if err != nil {
+		s.bad = append(s.bad, err.Error())
+		return
+	}
+	var list []struct {
+		DecisionID string `json:"decision_id"`
+	}
+	b, err := io.ReadAll(z)
+	if err == nil {
+		err = json.NewDecoder(bytes.NewReader(b)).Decode(&list)
+	}
+	if err != nil {
+		s.bad = append(s.bad, err.Error())
+		return
+	}
+	if s.status != nil {
+		code, header := s.status(len(list))
+		for k, v := range header {
+			w.Header()[k] = v
+		}
+		if code != http.StatusOK {
+			w.WriteHeader(code)
+			_, _ = io.WriteString(w, "<html>s3cret</html>")
+			return
+		}
+	}
+	s.keys = append(s.keys, r.Header.Get("Idempotency-Key"))
+	for _, e := range list {
+		s.ids = append(s.ids, e.DecisionID)
+	}
+}
+
+func httpSink(t *testing.T, s *logServer) *stream.Sink {
+	t.Helper()
+	srv := httptest.NewServer(s)
+	t.Cleanup(srv.Close)
+	t.Setenv("STREAM_TOKEN", "s3cret")
+	cfg, err := configs.Parse([]byte(`{version: 1, entity: e, system: s, sources: {demo: true}, sinks: {streams: [{name: h, http: {url: "`+srv.URL+`", token: {env: STREAM_TOKEN}}}]}}`), "c.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := cfg.Sinks.Streams[0].HTTP
+	sink, err := stream.New(stream.Config{Name: "h", Now: now, Batch: 4000, HTTP: &stream.HTTP{URL: h.URL + "/hook/s3cret", Token: h.Token}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sink
+}
+
+// TestHTTP: gzip batches, each with a key; a try that failed goes on where it came to.
+func TestHTTP(t *testing.T) {
+	srv := &logServer{}
+	batches := 0
+	srv.status = func(int) (int, http.Header) {
+		if batches++; batches == 3 {
+			return http.StatusServiceUnavailable, http.Header{"Retry-After": {"7"}}
+		}
+		return http.StatusOK, nil
+	}
+	sink, k, rec := httpSink(t, srv), &keeper{}, record(t, 20)
+	err := sink.Deliver(t.Context(), rec, k.delivery())
+	if err == nil || report.IsPermanent(err) || strings.Contains(err.Error(), "s3cret") || !strings.Contains(err.Error(), "answered 503") {
+		t.Fatalf("Deliver() = %v", err)
+	}
+	before := len(srv.ids)
+	if before == 0 || before == 60 {
+		t.Fatalf("%d events before the failure", before)
+	}
+	if err := sink.Deliver(t.Context(), rec, k.delivery()); err != nil {
+		t.Fatal(err)
+	}
+	ids := slices.Clone(srv.ids)
+	slices.Sort(ids)
+	if len(ids) != 60 || len(slices.Compact(ids)) != 60 || len(srv.bad) > 0 {
+		t.Errorf("%d events: %v", len(srv.ids), srv.bad)
+	}
+	keys := slices.Clone(srv.keys)
+	slices.Sort(keys)
+	if len(slices.Compact(keys)) != len(srv.keys) {
+		t.Errorf("two batches have one key: %v", srv.keys)
+	}
+}
+
+// TestHTTPTooLarge: batches are halved, and what is too large by itself is kept as rejected.
+func TestHTTPTooLarge(t *testing.T) {
+	srv := &logServer{status: func(events int) (int, http.Header) {
+		if events > 2 {
+			return http.StatusRequestEntityTooLarge, nil
+		}
+		return http.StatusOK, nil
+	}}
+	k := &keeper{}
+	if err := httpSink(t, srv).Deliver(t.Context(), record(t, 10), k.delivery()); err != nil || len(srv.ids) != 30 || len(k.rejected) != 0 {
+		t.Errorf("Deliver() = %v, %d events, %d rejected", err, len(srv.ids), len(k.rejected))
+	}
+	none := &logServer{status: func(int) (int, http.Header) { return http.StatusRequestEntityTooLarge, nil }}
+	k = &keeper{}
+	if err := httpSink(t, none).Deliver(t.Context(), record(t, 2), k.delivery()); err != nil || len(k.rejected) != 6 {
+		t.Errorf("Deliver() = %v, %d rejected, want all 6", err, len(k.rejected))
+	}
+}
+
+func TestHTTPRefused(t *testing.T) {
+	for code, permanent := range map[int]bool{401: true, 403: true, 400: true, 404: true, 302: true, 408: false, 429: false, 500: false, 502: false} {
+		srv := &logServer{status: func(int) (int, http.Header) { return code, nil }}
+		err := httpSink(t, srv).Deliver(t.Context(), record(t, 1), (&keeper{}).delivery())
+		if err == nil || report.IsPermanent(err) != permanent || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%d: %v", code, err)
+		}
+	}
+	sink, err := stream.New(stream.Config{Name: "h", Now: now, HTTP: &stream.HTTP{URL: "http://127.0.0.1:1/s3cret"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = sink.Deliver(t.Context(), record(t, 1), (&keeper{}).delivery())
+	if err == nil || report.IsPermanent(err) || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("nobody listens: %v", err)
+	}
+}
+
+func TestNew(t *testing.T) {
+	t.Parallel()
+	for want, cfg := range map[string]stream.Config{
+		"expected lower-case":           {Name: "../x", File: &stream.File{Path: "f"}},
+		"expected one of":               {Name: "x"},
+		"expected one of file":          {Name: "x", File: &stream.File{Path: "f"}, HTTP: &stream.HTTP{URL: "http://x"}},
+		"path is required":              {Name: "x", File: &stream.File{}},
+		"url: expected":                 {Name: "x", HTTP: &stream.HTTP{URL: "ftp://x"}},
+		"ca_file":                       {Name: "x", HTTP: &stream.HTTP{URL: "https://x", CAFile: "/no/such"}},
+		"brokers":                       {Name: "x", Kafka: &stream.Kafka{Topic: "t"}},
+		"topic is required":             {Name: "x", Kafka: &stream.Kafka{Brokers: []string{"h:1"}}},
+		"user and password beside mech": {Name: "x", Kafka: &stream.Kafka{Brokers: []string{"h:1"}, Topic: "t", Mechanism: "plain"}},
+	} {
+		cfg.Now = now
+		if _, err := stream.New(cfg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("New() = %v, want %q", err, want)
+		}
+	}
+}
+
+// randomText does not compress well.
+func randomText(n int) string {
+	r := rand.New(rand.NewPCG(1, 2))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte('!' + r.IntN(90))
+	}
+	return string(b)
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate"
+	"github.com/crosscheck-dev/crosscheck/policies"
+)
+
+// folder holds the files of a folder, one document each, as they are read: it is
+// an audit.Vault of one object that is never asked for as a whole.
+type folder struct {
+	blocks []audit.Block
+	counts map[string]int64 // documents by type
+}
+
+// blockBytes of documents, about, are decided by one worker at once.
+const blockBytes = 256 << 10
+
+// readFolder reads files by as many workers as there are processors.
+func readFolder(dir string) (*folder, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	const share = 64 // files that one worker reads after another
+	parts := make([]folder, (len(entries)+share-1)/share)
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range parts {
+		g.Go(func() error {
+			parts[i].counts = map[string]int64{}
+			return parts[i].read(dir, entries[i*share:min((i+1)*share, len(entries))])
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	f := &folder{counts: map[string]int64{}}
+	for _, p := range parts {
+		f.blocks = append(f.blocks, p.blocks...)
+		for typ, n := range p.counts {
+			f.counts[typ] += n
+		}
+	}
+	return f, nil
+}
+
+func (f *folder) read(dir string, entries []os.DirEntry) error {
+	buf, lines := make([]byte, 0, blockBytes), 0
+	end := func() {
+		content := buf
+		f.blocks = append(f.blocks, audit.Block{
+			Size: len(content), Lines: lines,
+			Read: func(_ context.Context, to []byte) ([]byte, error) { return append(to, content...), nil },
+		})
+	}
+	for _, e := range entries {
+		from := len(buf)
+		var err error
+		if buf, err = appendFile(buf, filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+		typ, err := typeOf(buf[from:])
+		if err != nil {
+			return fmt.Errorf("%s: %w", e.Name(), err)
+		}
+		f.counts[typ]++
+		buf = append(buf, '\n')
+		if lines++; len(buf) >= blockBytes*3/4 {
+			end()
+			buf, lines = make([]byte, 0, blockBytes), 0
+		}
+	}
+	if lines > 0 {
+		end()
+	}
+	return nil
+}
+
+// appendFile appends what a file holds.
+func appendFile(buf []byte, name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return buf, err
+	}
+	for {
+		buf = slices.Grow(buf, 512)
+		n, err := f.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if errors.Is(err, io.EOF) {
+			return buf, f.Close()
+		}
+		if err != nil {
+			return buf, errors.Join(err, f.Close())
+		}
+	}
+}
+
+// typeOf is the last member of a document. How many there are of each type tells
+// the engine how many decisions OPA's own evaluator is to make too.
+func typeOf(line []byte) (string, error) {
+	at := bytes.LastIndex(line, []byte(`,"type":"`))
+	typ, ok := bytes.CutSuffix(line[at+1:], []byte(`"}`))
+	if at < 0 || !ok {
+		return "", errors.New("it is no canonical document")
+	}
+	return string(bytes.TrimPrefix(typ, []byte(`"type":"`))), nil
+}
+
+func (f *folder) snapshot() audit.Snapshot {
+	s := audit.Snapshot{Origin: "kubernetes/bench-00"}
+	for _, typ := range slices.Sorted(maps.Keys(f.counts)) {
+		s.Documents = append(s.Documents, audit.TypeCount{Type: typ, Listed: f.counts[typ]})
+		s.Resources += f.counts[typ]
+	}
+	return s
+}
+
+// Blocks implements audit.BlockVault.
+func (f *folder) Blocks(context.Context, string) ([]audit.Block, error) {
+	return slices.Clone(f.blocks), nil
+}
+
+// Put implements audit.Vault.
+func (*folder) Put(context.Context, io.Reader) (string, error) {
+	return "", errors.New("nothing is kept")
+}
+
+// PutLines implements audit.Vault.
+func (f *folder) PutLines(ctx context.Context, r io.Reader, _ string) (string, error) {
+	return f.Put(ctx, r)
+}
+
+// Open implements audit.Vault.
+func (*folder) Open(context.Context, string) (io.ReadCloser, error) {
+	return nil, errors.New("it is read in blocks")
+}
+
+// childDecide decides the files of a folder and prints what is not a pass.
+func childDecide(ctx context.Context, library, files string, out io.Writer) error {
+	debug.SetGCPercent(300) // as crosscheck does
+	var data *folder
+	var lib *policies.Library
+	var g errgroup.Group
+	g.Go(func() (err error) {
+		data, err = readFolder(files)
+		return err
+	})
+	g.Go(func() (err error) {
+		lib, err = policies.Load(os.DirFS(library), nil)
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	e, err := evaluate.New(evaluate.Config{Library: lib})
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(out, 64<<10)
+	var r renderer
+	j := audit.Judgement{AsOf: moment, Snapshots: []audit.Snapshot{data.snapshot()}, Vault: data}
+	err = e.Decide(ctx, j, func(v audit.Verdict) error {
+		if err := r.emit(v); err != nil {
+			return err
+		}
+		_, err := w.Write(r.buf)
+		return err
+	})
+	return errors.Join(err, w.Flush())
+}
