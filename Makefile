@@ -22,7 +22,7 @@ check: tools
 
 # The same estate on real servers, and the tests that need them.
 e2e: tools servers
-	go run ./testdata/estate/make run env CROSSCHECK_OPA=$(BIN)/opa go test -count=1 -timeout 30m -tags e2e $(E2E)
+	go run ./testdata/estate/make run env CROSSCHECK_OPA=$(BIN)/opa CROSSCHECK_PROMTOOL=$(BIN)/promtool go test -count=1 -timeout 30m -tags e2e $(E2E)
 
 # Records testdata/estate anew, and the plan of its gate.
 estate: servers
@@ -49,5 +49,6 @@ tools:
 servers:
 	@testdata/servers/moto/install.sh
 	@testdata/servers/kubernetes/install.sh
+	@testdata/servers/promtool/install.sh
 	@testdata/servers/kafka/install.sh
 	@testdata/servers/elasticsearch/install.sh

@@ -46,8 +46,8 @@ func (s *server) downloadPack(w http.ResponseWriter, r *request) error {
 		return fmt.Errorf("pack of run %s has the id %q", run, pack.ID)
 	}
 	var a *archive
-	err = s.heavily(context.WithoutCancel(r.Context()), func(ctx context.Context) (err error) {
-		a, err = s.archives.open(r.Context(), pack)
+	err = s.heavily(r.Context(), func(context.Context) (err error) {
+		a, err = s.archives.open(r.Context(), pack) // a large one may take longer than what is read otherwise
 		return err
 	})
 	if err != nil {
@@ -62,7 +62,7 @@ func (s *server) downloadPack(w http.ResponseWriter, r *request) error {
 	h.Set("Repr-Digest", "sha-256=:"+sum+":")
 	h.Set("Digest", "sha-256="+sum)
 	h.Set("Cache-Control", "private, no-cache")
-	http.ServeContent(patient{w, http.NewResponseController(w), s.Now}, r.Request, "", time.Time{}, a.reader())
+	http.ServeContent(patient{w, r.rc, s.Now}, r.Request, "", time.Time{}, a.reader())
 	return nil
 }
 

@@ -187,6 +187,7 @@ func (r *request) body(into any) error {
 	err := dec.Decode(into)
 	if err == nil {
 		if _, err = dec.Token(); errors.Is(err, io.EOF) {
+			_ = r.rc.SetReadDeadline(time.Time{}) // what is done by it may take longer
 			return nil
 		}
 		if err == nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,10 +17,12 @@ import (
 	"golang.org/x/net/netutil"
 )
 
-// The limits of a connection. A download may take longer: see downloadPack.
+// The limits of a connection. A download may take longer: see downloadPack. There
+// is no http.Server.ReadTimeout, which would end the context of every request
+// that is answered later than it: bodies have their own deadline, see do.
 const (
 	headerWithin = 5 * time.Second
-	readWithin   = 30 * time.Second
+	bodyWithin   = 30 * time.Second
 	writeWithin  = 90 * time.Second
 	idleWithin   = 2 * time.Minute
 	maxHeader    = 16 << 10
@@ -75,7 +78,7 @@ func Listen(ctx context.Context, cfg ServeConfig) (*Server, error) {
 		within = headerWithin
 	}
 	return &Server{ln: ln, http: &http.Server{
-		Handler: cfg.Handler, ReadHeaderTimeout: within, ReadTimeout: readWithin, WriteTimeout: writeWithin, IdleTimeout: idleWithin,
+		Handler: cfg.Handler, ReadHeaderTimeout: within, WriteTimeout: writeWithin, IdleTimeout: idleWithin,
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 	}}, nil
 }
@@ -101,7 +104,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = s.http.Close() // whoever still reads has had their time
 	}
-	<-done
+	if ended := <-done; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, ended)
+	}
 	return err
 }
 
@@ -156,7 +161,10 @@ func (c *Current) Set(h http.Handler) { c.at.Store(&h) }
 func (c *Current) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := c.at.Load()
 	if h == nil {
-		http.Error(w, "not ready", http.StatusServiceUnavailable)
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.Header().Set("Retry-After", "5")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, `{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"crosscheck has not begun","remedy":"ask again in a few seconds"}`+"\n")
 		return
 	}
 	(*h).ServeHTTP(w, r)

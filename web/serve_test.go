@@ -94,6 +94,28 @@ func TestSlowHeaders(t *testing.T) {
 	}
 }
 
+// TestSlowBody has a client that never ends its body cut off: by the clock of
+// the handler the time for it is over at once.
+func TestSlowBody(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(c *web.ServeConfig) {
+		c.Handler = newSite(t, func(c *web.Config) { c.Now = func() time.Time { return asOf.AddDate(-1, 0, 0) } }).handler
+	})
+	conn, err := net.Dial("tcp", s.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := io.WriteString(conn, "POST /api/v1/reaudits HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "+secrets[web.Operator]+
+		"\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if !strings.HasPrefix(string(answer), "HTTP/1.1 4") || err != nil && !strings.Contains(err.Error(), "reset") {
+		t.Errorf("%q, %v", answer, err)
+	}
+}
+
 func TestLargeHeaders(t *testing.T) {
 	t.Parallel()
 	s := serve(t, nil)
@@ -199,7 +221,7 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
-	if resp.StatusCode != 200 || resp.Header.Get("Strict-Transport-Security") == "" {
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Strict-Transport-Security") == "" {
 		t.Errorf("%d %v", resp.StatusCode, resp.Header)
 	}
 }

@@ -44,6 +44,7 @@ type request struct {
 	*http.Request
 	token Token // zero where the route asks for none
 	id    string
+	rc    *http.ResponseController
 }
 
 func routes() []route {
@@ -130,6 +131,11 @@ func (s *server) guarded(rt route, w http.ResponseWriter, req *request) (err err
 }
 
 func (s *server) do(rt route, w http.ResponseWriter, req *request) error {
+	req.rc = http.NewResponseController(w)
+	if req.ContentLength != 0 {
+		_ = req.rc.SetReadDeadline(s.Now().Add(bodyWithin)) // where there is none to set, there is none
+		req.Body = http.MaxBytesReader(w, req.Body, maxBody)
+	}
 	if err := s.addressed(req.Request); err != nil {
 		return err
 	}
@@ -137,7 +143,6 @@ func (s *server) do(rt route, w http.ResponseWriter, req *request) error {
 	if req.token, err = s.authorize(req.Request, rt.role); err != nil {
 		return err
 	}
-	req.Body = http.MaxBytesReader(w, req.Body, maxBody)
 	if rt.method != http.MethodGet && req.token.Name != "" {
 		s.Log.InfoContext(req.Context(), "asked for", "request", req.id, "route", rt.method+" "+rt.path, "token", req.token.Name)
 	}

@@ -34,7 +34,7 @@ type Config struct {
 
 	Observe func(route string, status int, took time.Duration) // may be nil; told of each request
 	TempDir string                                             // where packs are zipped, default the system's
-	Now     func() time.Time
+	Now     func() time.Time                                   // also the clock of deadlines of connections
 	Log     *slog.Logger
 }
 

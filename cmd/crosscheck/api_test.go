@@ -6,9 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -41,7 +41,7 @@ func newAPI(t *testing.T) *apiSite {
 		write(t, filepath.Join(dir, string(role)+".token"), s.tokens[role]+"\n")
 	}
 	write(t, filepath.Join(dir, "state.tfstate"), apiState)
-	write(t, filepath.Join(dir, "crosscheck.yaml"), "version: 1\nentity: E\nsystem: S\nsources:\n  terraform: [{name: main, files: [state.tfstate]}]\napi:\n  tokens:\n"+tokens.String())
+	write(t, filepath.Join(dir, "crosscheck.yaml"), "version: 1\nentity: E\nsystem: S\nsources:\n  terraform: [{name: main, files: [state.tfstate]}]\napi:\n  listen: 127.0.0.1:0\n  tokens:\n"+tokens.String())
 	a := &app{out: io.Discard, err: io.Discard, now: time.Now, config: filepath.Join(dir, "crosscheck.yaml"), engine: "vm"}
 	now := &current{}
 	if err := a.measure(now, func() []string { return nil }, nil); err != nil {
@@ -71,7 +71,6 @@ func newAPI(t *testing.T) *apiSite {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- jobs.Run(ctx) }()
-	t.Cleanup(func() { stop(); <-done })
 	cfg, err := a.apiConfig(in, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -81,9 +80,20 @@ func newAPI(t *testing.T) *apiSite {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	s.url = server.URL
+	serving := apiServe(in)
+	serving.Handler = handler
+	server, err := web.Listen(t.Context(), serving)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { done <- server.Serve(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := errors.Join(<-done, <-done); err != nil {
+			t.Error(err)
+		}
+	})
+	s.url = "http://" + server.Addr().String()
 	return s
 }
 
@@ -304,7 +314,7 @@ func TestAPIPack(t *testing.T) {
 	var whole bytes.Buffer
 	var digest string
 	for _, span := range []string{"bytes=0-9999", "bytes=10000-"} {
-		r, err := http.NewRequestWithContext(t.Context(), "GET", s.url+"/api/v1/packs/"+list.Packs[0].Run[:12], nil)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/api/v1/packs/"+list.Packs[0].Run[:12], nil)
 		if err != nil {
 			t.Fatal(err)
 		}

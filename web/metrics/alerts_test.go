@@ -1,11 +1,7 @@
 package metrics_test
 
 import (
-	"errors"
-	"io/fs"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -113,41 +109,4 @@ func TestAlertsAreWhole(t *testing.T) {
 			t.Errorf("%s is not tested to fire", r.Alert)
 		}
 	}
-}
-
-// TestPromtool runs the rules' own tests, where promtool is installed: see
-// testdata/servers/promtool.
-func TestPromtool(t *testing.T) {
-	t.Parallel()
-	tool, err := promtool()
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, exec.ErrNotFound) {
-		t.Skip("promtool is not installed")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, args := range [][]string{{"check", "rules", "alerts.yaml"}, {"test", "rules", "alerts.test.yaml"}} {
-		cmd := exec.CommandContext(t.Context(), tool, args...)
-		cmd.Dir = filepath.Dir(alerts)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
-		}
-	}
-}
-
-func promtool() (string, error) {
-	if dir := os.Getenv("CROSSCHECK_SERVERS"); dir != "" {
-		path := filepath.Join(dir, "bin", "promtool")
-		_, err := os.Stat(path)
-		return path, err
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(home, ".cache", "crosscheck", "bin", "promtool")
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	}
-	return exec.LookPath("promtool")
 }
