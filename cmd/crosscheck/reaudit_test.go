@@ -12,8 +12,8 @@ import (
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
 
-// volumes is a Terraform state of one volume and one bucket, and more.
-func volumes(encrypted bool, more string) string {
+// ebsState is a Terraform state of one volume and one bucket, and more.
+func ebsState(encrypted bool, more string) string {
 	resource := func(typ, name, attributes string) string {
 		return fmt.Sprintf(`{"mode": "managed", "type": %q, "name": %q, "provider": "provider[\"registry.terraform.io/hashicorp/aws\"]",
 			"instances": [{"schema_version": 0, "attributes": {%s}, "sensitive_attributes": []}]}`, typ, name, attributes)
@@ -41,7 +41,7 @@ func TestJudgeAgain(t *testing.T) {
 		}
 	}
 	write("crosscheck.yaml", "version: 1\nentity: E\nsystem: S\nsources: {terraform: [{name: main, files: [state.tfstate]}]}\nsinks: {console: {}}\n")
-	write("state.tfstate", volumes(false, ""))
+	write("state.tfstate", ebsState(false, ""))
 	now := time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC)
 	var out bytes.Buffer
 	a := &app{in: strings.NewReader(""), out: &out, err: &out, now: func() time.Time { now = now.Add(time.Second); return now }, engine: "vm"}
@@ -72,10 +72,10 @@ func TestJudgeAgain(t *testing.T) {
 		want                 audit.Outcome
 		gone                 bool
 	}{
-		{"nothing was done", volumes(false, ""), "CMP-001", audit.Fail, false},
-		{"the volume is encrypted", volumes(true, ""), "CMP-001", audit.Pass, false},
-		{"the bucket is blocked by another resource", volumes(true, block), "STO-001", audit.Pass, false},
-		{"it is not any more", volumes(true, ""), "STO-001", audit.Fail, false},
+		{"nothing was done", ebsState(false, ""), "CMP-001", audit.Fail, false},
+		{"the volume is encrypted", ebsState(true, ""), "CMP-001", audit.Pass, false},
+		{"the bucket is blocked by another resource", ebsState(true, block), "STO-001", audit.Pass, false},
+		{"it is not any more", ebsState(true, ""), "STO-001", audit.Fail, false},
 		{"everything is gone", `{"version": 4, "terraform_version": "1.9.0", "serial": 9, "lineage": "l", "outputs": {}, "resources": []}`, "STO-001", "", true},
 		{"the state is torn", `{"version": 4, "resour`, "CMP-001", audit.NotEvaluated, false},
 	} {
