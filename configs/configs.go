@@ -27,6 +27,9 @@ type Config struct {
 	Sources    Sources
 	Sinks      Sinks
 	Log        Log
+
+	Remediation *Remediation // nil: nothing is ever repaired
+
 	Warnings   []string // what is allowed and unwise, with file, line and field
 }
 
@@ -104,6 +107,7 @@ func Parse(b []byte, file string) (Config, error) {
 		"data_dir": d.path(&c.DataDir), "library": d.path(&c.Library), "exceptions": d.path(&c.Exceptions),
 		"parameters": d.parameters(&c.Parameters), "sources": note("sources", d.sources(&c.Sources)),
 		"sinks": note("sinks", d.sinks(&c.Sinks)), "log": d.log(&c.Log),
+		"remediation": d.remediation(&c.Remediation),
 	})
 	for _, name := range []string{"version", "entity", "system", "sources"} {
 		if !given[name] {

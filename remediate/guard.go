@@ -23,6 +23,7 @@ type refused struct {
 func (r *refused) Error() string { return r.reason }
 
 func block(format string, args ...any) error { return &refused{reason: fmt.Sprintf(format, args...)} }
+
 func wait(format string, args ...any) error {
 	return &refused{wait: true, reason: fmt.Sprintf(format, args...)}
 }

@@ -31,11 +31,11 @@ const maxValue = 4096
 type Parameter struct {
 	From     string `yaml:"from" json:"from"`
 	Pointer  string `yaml:"pointer" json:"pointer"`
-	Pattern  string `yaml:"pattern" json:"pattern"`                       // that the whole value must match
-	Max      int    `yaml:"max" json:"max"`                               // bytes
-	Type     string `yaml:"type" json:"type,omitempty"`                   // string, the default, number or boolean
-	Optional bool   `yaml:"optional" json:"optional,omitempty"`           // left out where there is none
-	Why      string `yaml:"description" json:"description,omitempty"`     // for a reader
+	Pattern  string `yaml:"pattern" json:"pattern"`                   // that the whole value must match
+	Max      int    `yaml:"max" json:"max"`                           // bytes
+	Type     string `yaml:"type" json:"type,omitempty"`               // string, the default, number or boolean
+	Optional bool   `yaml:"optional" json:"optional,omitempty"`       // left out where there is none
+	Why      string `yaml:"description" json:"description,omitempty"` // for a reader
 	re       *regexp.Regexp
 }
 

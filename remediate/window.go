@@ -69,4 +69,6 @@ func (w Window) Open(at time.Time) bool {
 	return today && from <= now || yesterday && now < to
 }
 
-func (w Window) begins(d time.Weekday) bool { return len(w.Days) == 0 || slices.Contains(w.Days, days[d]) }
+func (w Window) begins(d time.Weekday) bool {
+	return len(w.Days) == 0 || slices.Contains(w.Days, days[d])
+}

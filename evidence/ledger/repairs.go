@@ -54,7 +54,7 @@ func (l *Ledger) Repairs(ctx context.Context, q audit.RepairQuery) ([]audit.Repa
 		and("substr(id, 1, length(?)) = ?", q.ID, q.ID)
 	}
 	if len(q.States) > 0 {
-		and("state IN "+quotedStates(known(q.States)...))
+		and("state IN " + quotedStates(known(q.States)...))
 	}
 	for _, eq := range [][2]string{{"control", q.Control}, {"resource", q.Resource}, {"runbook", q.Runbook}} {
 		if eq[1] != "" {

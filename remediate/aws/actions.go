@@ -21,9 +21,9 @@ import (
 
 // action is one call with its inverse.
 type action struct {
-	needs, takes []string                                                   // of act.with
-	capture      func(ctx context.Context, u use) (any, error)              // what undo puts back; JSON
-	do           func(ctx context.Context, u use, dry bool) error           // dry: asks whether it may, or does nothing
+	needs, takes []string                                         // of act.with
+	capture      func(ctx context.Context, u use) (any, error)    // what undo puts back; JSON
+	do           func(ctx context.Context, u use, dry bool) error // dry: asks whether it may, or does nothing
 	undo         func(ctx context.Context, u use, before json.RawMessage) error
 }
 

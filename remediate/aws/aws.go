@@ -253,22 +253,32 @@ type clients struct {
 	iam *iam.Client
 }
 
-func (r *Runner) connect(ctx context.Context, origin string) (*conn, error) {
+// Connect gives the configuration of who acts in an origin, for runners that
+// call other services. It is of the origin's account, or there is an error.
+func (r *Runner) Connect(ctx context.Context, origin string) (sdk.Config, error) {
 	parts := strings.Split(origin, "/")
 	if len(parts) != 3 || parts[0] != audit.AWS {
-		return nil, fmt.Errorf("%q is no origin of AWS", origin)
+		return sdk.Config{}, fmt.Errorf("%q is no origin of AWS", origin)
 	}
 	account, ok := r.accounts[parts[1]]
 	if !ok {
-		return nil, fmt.Errorf("account %s is not among remediation.aws: nothing may be repaired in it", parts[1])
+		return sdk.Config{}, fmt.Errorf("account %s is not among remediation.aws: nothing may be repaired in it", parts[1])
 	}
 	base, err := r.base(ctx, account)
 	if err != nil {
-		return nil, fmt.Errorf("account %s: %w", account.ID, err)
+		return sdk.Config{}, fmt.Errorf("account %s: %w", account.ID, err)
 	}
 	cfg := base.Copy()
 	if cfg.Region = parts[2]; parts[2] == "global" {
 		cfg.Region = account.Region
+	}
+	return cfg, nil
+}
+
+func (r *Runner) connect(ctx context.Context, origin string) (*conn, error) {
+	cfg, err := r.Connect(ctx, origin)
+	if err != nil {
+		return nil, err
 	}
 	once := cfg.Copy()
 	once.RetryMaxAttempts = 1
