@@ -63,7 +63,7 @@ type Window struct {
 
 var (
 	runbookID = regexp.MustCompile(`^[a-z][a-z0-9-]{1,62}$`)
-	approver  = regexp.MustCompile(`^(user|token):[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$`)
+	approver  = regexp.MustCompile(`^((user|token):[A-Za-z0-9_][A-Za-z0-9._@-]{0,62}|uid:[0-9]{1,10})$`)
 	clockTime = regexp.MustCompile(`^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$`)
 	weekdays  = []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
 	settingID = regexp.MustCompile(`^[a-z][a-z0-9_]{0,30}$`)
@@ -76,9 +76,9 @@ func (d *decoder) remediation(into **Remediation) read {
 		*into = r
 		d.object(n, field, map[string]read{
 			"runbooks": d.path(&r.Runbooks), "stop_file": d.path(&r.StopFile),
-			"approvers":   d.matches(&r.Approvers, approver, "user:NAME or token:NAME"),
-			"request_ttl": d.duration(&r.RequestTTL, time.Minute, 30*24*time.Hour), "approval_ttl": d.duration(&r.ApprovalTTL, time.Minute, 30*24*time.Hour),
-			"failures":   d.number(&r.Failures, 1, 100),
+			"approvers":   d.forms(&r.Approvers, approver, "user:NAME or uid:NUMBER of this machine, or token:NAME of the API"),
+			"request_ttl": d.span(&r.RequestTTL, time.Minute, 30*24*time.Hour), "approval_ttl": d.span(&r.ApprovalTTL, time.Minute, 30*24*time.Hour),
+			"failures":   d.within(&r.Failures, 1, 100),
 			"aws":        d.list(func(n *yaml.Node, f string) { r.AWS = append(r.AWS, d.acting(n, f)) }),
 			"kubernetes": d.list(func(n *yaml.Node, f string) { r.Kubernetes = append(r.Kubernetes, d.kubernetes(n, f)) }),
 			"webhooks":   d.list(func(n *yaml.Node, f string) { r.Webhooks = append(r.Webhooks, d.webhook(n, f)) }),
@@ -148,7 +148,7 @@ func (d *decoder) exec(into **Exec) read {
 				x.Programs = append(x.Programs, p)
 			}),
 			"env": func(n *yaml.Node, f string) {
-				d.each(n, f, envName, "a name of an environment variable", func(key string, n *yaml.Node, f string) {
+				d.keyed(n, f, envName, "a name of an environment variable", func(key string, n *yaml.Node, f string) {
 					var s Secret
 					d.secret(&s)(n, f)
 					x.Env[key] = s
@@ -158,8 +158,8 @@ func (d *decoder) exec(into **Exec) read {
 	}
 }
 
-// each reads a mapping whose keys are of a form.
-func (d *decoder) each(n *yaml.Node, field string, form *regexp.Regexp, expected string, one func(key string, n *yaml.Node, field string)) {
+// keyed reads a mapping whose keys are of a form.
+func (d *decoder) keyed(n *yaml.Node, field string, form *regexp.Regexp, expected string, one func(key string, n *yaml.Node, field string)) {
 	if n.Kind != yaml.MappingNode {
 		d.fail(n, field, "expected a mapping, got %s", kind(n))
 		return
@@ -176,16 +176,16 @@ func (d *decoder) each(n *yaml.Node, field string, form *regexp.Regexp, expected
 
 func (d *decoder) uses(into map[string]Use) read {
 	return func(n *yaml.Node, field string) {
-		d.each(n, field, runbookID, "the id of a runbook", func(key string, n *yaml.Node, f string) {
+		d.keyed(n, field, runbookID, "the id of a runbook", func(key string, n *yaml.Node, f string) {
 			var u Use
 			d.object(n, f, map[string]read{
 				"mode":        d.oneOf(&u.Mode, "suggest", "approve", "auto"),
-				"max_targets": d.number(&u.MaxTargets, 1, 1000), "max_percent": d.number(&u.MaxPercent, 1, 100),
+				"max_targets": d.within(&u.MaxTargets, 1, 1000), "max_percent": d.within(&u.MaxPercent, 1, 100),
 				"origins": d.allowDeny(&u.Origins), "namespaces": d.allowDeny(&u.Namespaces), "tags": d.allowDeny(&u.Tags),
 				"windows": d.list(func(n *yaml.Node, f string) { u.Windows = append(u.Windows, d.window(n, f)) }),
 				"with": func(n *yaml.Node, f string) {
 					u.With = map[string]string{}
-					d.each(n, f, settingID, "the name of a setting", func(key string, n *yaml.Node, f string) {
+					d.keyed(n, f, settingID, "the name of a setting", func(key string, n *yaml.Node, f string) {
 						var v string
 						d.text(&v)(n, f)
 						u.With[key] = v
@@ -238,8 +238,8 @@ func (d *decoder) window(n *yaml.Node, field string) (w Window) {
 	return w
 }
 
-// matches reads a list of texts of a form.
-func (d *decoder) matches(into *[]string, form *regexp.Regexp, expected string) read {
+// forms reads a list of texts of a form.
+func (d *decoder) forms(into *[]string, form *regexp.Regexp, expected string) read {
 	return d.list(func(n *yaml.Node, f string) {
 		var s string
 		d.match(&s, form, expected)(n, f)
@@ -247,8 +247,8 @@ func (d *decoder) matches(into *[]string, form *regexp.Regexp, expected string) 
 	})
 }
 
-// number reads a whole number in bounds.
-func (d *decoder) number(into *int, least, most int) read {
+// within reads a whole number in bounds.
+func (d *decoder) within(into *int, least, most int) read {
 	return func(n *yaml.Node, field string) {
 		v, err := strconv.Atoi(n.Value)
 		if err != nil || n.Kind != yaml.ScalarNode || n.ShortTag() != "!!int" || v < least || v > most {
@@ -259,8 +259,8 @@ func (d *decoder) number(into *int, least, most int) read {
 	}
 }
 
-// duration reads a time span in bounds.
-func (d *decoder) duration(into *time.Duration, least, most time.Duration) read {
+// span reads a time span in bounds.
+func (d *decoder) span(into *time.Duration, least, most time.Duration) read {
 	return func(n *yaml.Node, field string) {
 		v, err := time.ParseDuration(n.Value)
 		if err != nil || n.Kind != yaml.ScalarNode || v < least || v > most {

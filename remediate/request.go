@@ -276,3 +276,16 @@ func (e *Engine) Consider(ctx context.Context, rec audit.Record) ([]audit.Repair
 	}
 	return out, nil
 }
+
+// MayResume tells whether somebody may turn a switch back: who may approve.
+func (e *Engine) MayResume(by, name string) error {
+	if !slices.Contains(e.cfg.Approvers, by) {
+		return fmt.Errorf("%s may not resume repairs: remediation.approvers names who may", by)
+	}
+	if id, ok := strings.CutPrefix(name, Breaker("")); ok {
+		if _, used := e.runbooks[id]; !used {
+			return fmt.Errorf("runbook %s is not in use", clip(id, 80))
+		}
+	}
+	return nil
+}

@@ -50,7 +50,7 @@ which needs no network and no credentials.`,
 	root.PersistentFlags().StringVar(&a.config, "config", "", "configuration file (default $CROSSCHECK_CONFIG, else ./"+defaultConfig+" if there is one, else the demo)")
 	root.PersistentFlags().StringVar(&a.engine, "engine", "vm", "vm decides by the compiled plan and has OPA decide a sample too; opa has OPA's own evaluator decide everything")
 	complete(root, "engine", "vm", "opa")
-	root.AddCommand(a.auditCmd(), a.reauditCmd(), a.gateCmd(), a.decisionsCmd(), a.violationsCmd(), a.evidenceCmd(), a.controlsCmd(), a.configCmd(), a.versionCmd())
+	root.AddCommand(a.auditCmd(), a.reauditCmd(), a.gateCmd(), a.decisionsCmd(), a.violationsCmd(), a.repairsCmd(), a.evidenceCmd(), a.controlsCmd(), a.configCmd(), a.versionCmd())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())
 	})
