@@ -86,8 +86,8 @@ func (d *decoder) remediation(into **Remediation) read {
 			"use":        d.uses(r.Use),
 		})
 		for _, id := range sortedUses(r.Use) {
-			if r.Use[id].Mode == "approve" && len(r.Approvers) == 0 {
-				d.fail(n, join(field, "approvers"), "expected at least one: runbook %s waits for an approval", id)
+			if r.Use[id].Mode != "suggest" && len(r.Approvers) == 0 {
+				d.fail(n, join(field, "approvers"), "expected at least one: runbook %s may act, and somebody must be able to approve or resume it", id)
 				return
 			}
 		}

@@ -96,7 +96,7 @@ func (e *Engine) mayAct(_ context.Context, s subject) error {
 }
 
 func (e *Engine) inWindow(_ context.Context, s subject) error {
-	if len(s.use.Windows) == 0 || slices.ContainsFunc(s.use.Windows, func(w Window) bool { return w.Open(e.cfg.Now()) }) {
+	if len(s.use.Windows) == 0 || slices.ContainsFunc(s.use.Windows, func(w Window) bool { return w.Open(e.now()) }) {
 		return nil
 	}
 	return wait("outside of its change windows")

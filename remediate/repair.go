@@ -56,13 +56,13 @@ func (e *Engine) Run(ctx context.Context) (moved []audit.Repair, err error) {
 
 // lost marks a repair that is acting, though nobody is: we hold the claim.
 func (e *Engine) lost(ctx context.Context, r audit.Repair) (audit.Repair, error) {
-	r.State, r.Updated, r.Reason = audit.RepairUnknown, e.cfg.Now().UTC(), "whoever began it is gone; it is not done again: a re-audit will tell"
+	r.State, r.Updated, r.Reason = audit.RepairUnknown, e.now(), "whoever began it is gone; it is not done again: a re-audit will tell"
 	return r, e.move(ctx, audit.RepairActing, r, Itself)
 }
 
 // overdue expires a request that nobody decided on.
 func (e *Engine) overdue(ctx context.Context, r audit.Repair) (audit.Repair, error) {
-	if r.Requested != nil && e.cfg.Now().Sub(r.Requested.At) <= e.cfg.RequestTTL {
+	if r.Requested != nil && e.now().Sub(r.Requested.At) <= e.cfg.RequestTTL {
 		return r, nil
 	}
 	return e.expired(ctx, r, "nobody decided on it in "+e.cfg.RequestTTL.String())
@@ -75,13 +75,13 @@ func (e *Engine) expire(ctx context.Context, r audit.Repair) error {
 
 func (e *Engine) expired(ctx context.Context, r audit.Repair, why string) (audit.Repair, error) {
 	from := r.State
-	r.State, r.Updated, r.Reason = audit.RepairExpired, e.cfg.Now().UTC(), why
+	r.State, r.Updated, r.Reason = audit.RepairExpired, e.now(), why
 	return r, e.move(ctx, from, r, Itself)
 }
 
 // repair does what is approved, if every guard lets it.
 func (e *Engine) repair(ctx context.Context, r audit.Repair) (audit.Repair, error) {
-	if r.Decided == nil || e.cfg.Now().Sub(r.Decided.At) > e.cfg.ApprovalTTL {
+	if r.Decided == nil || e.now().Sub(r.Decided.At) > e.cfg.ApprovalTTL {
 		return e.expired(ctx, r, "the approval was not used in "+e.cfg.ApprovalTTL.String())
 	}
 	p, err := e.ready(ctx, r)
@@ -90,7 +90,7 @@ func (e *Engine) repair(ctx context.Context, r audit.Repair) (audit.Repair, erro
 	case errors.As(err, &no) && no.wait:
 		return r, nil // stays approved; the reason is asked for by `repairs show`
 	case errors.As(err, &no):
-		r.State, r.Updated, r.Reason = audit.RepairBlocked, e.cfg.Now().UTC(), e.clean(no.reason)
+		r.State, r.Updated, r.Reason = audit.RepairBlocked, e.now(), e.clean(no.reason)
 		return r, e.move(ctx, audit.RepairApproved, r, Itself)
 	case err != nil:
 		return r, err
@@ -186,7 +186,7 @@ func stillViolated(book Runbook, fresh Judged) error {
 
 // act does it: the intent is on disk before the runner is called.
 func (e *Engine) act(ctx context.Context, r audit.Repair, p prepared) (audit.Repair, error) {
-	now := e.cfg.Now().UTC()
+	now := e.now()
 	r.State, r.Updated, r.Reason = audit.RepairActing, now, ""
 	r.Acted = &audit.RepairStep{At: now, By: p.runbook.Runner + " " + p.runbook.ID + " " + p.runbook.Version, Decision: p.before.Decision.ID, Run: p.before.Run.ID, Outcome: audit.Fail}
 	err := e.cfg.Ledger.Move(ctx, audit.RepairMove{
@@ -206,7 +206,7 @@ func (e *Engine) act(ctx context.Context, r audit.Repair, p prepared) (audit.Rep
 	out, failed := e.cfg.Runners[p.runbook.Runner].Act(limited, call(r, p.runbook, p.targets))
 	stop()
 	keep := context.WithoutCancel(ctx) // what happened is recorded also when we are told to end
-	r.Updated, r.State = e.cfg.Now().UTC(), audit.RepairActed
+	r.Updated, r.State = e.now(), audit.RepairActed
 	step := *r.Acted
 	step.At, step.Output = r.Updated, e.clean(out)
 	r.Acted = &step
@@ -232,3 +232,6 @@ func (e *Engine) pause(ctx context.Context, book Runbook) error {
 	}
 	return e.cfg.Sleep(ctx, time.Duration(book.Verify.Wait))
 }
+
+// now is the time in whole seconds, as everything on record has it.
+func (e *Engine) now() time.Time { return e.cfg.Now().UTC().Truncate(time.Second) }

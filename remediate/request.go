@@ -48,7 +48,7 @@ func (e *Engine) Suggest(ctx context.Context, decision string) ([]audit.Repair, 
 // plan makes the row of a repair. Where its parameters do not fit, it comes with
 // an error.
 func (e *Engine) plan(seen Judged, r Runbook, by string) (audit.Repair, []Values, error) {
-	d, now := seen.Decision, e.cfg.Now().UTC()
+	d, now := seen.Decision, e.now()
 	id, err := audit.DigestOf([]any{"crosscheck/repair/1", d.ID, r.ID, r.Digest})
 	if err != nil {
 		return audit.Repair{}, nil, err
@@ -80,7 +80,8 @@ func (e *Engine) Request(ctx context.Context, decision, runbook, by string) (aud
 	if e.cfg.Uses[r.ID].Mode == audit.ModeSuggest {
 		return audit.Repair{}, fmt.Errorf("runbook %s only suggests: set its mode to approve to use it", r.ID)
 	}
-	return e.request(ctx, seen, r, by)
+	repair, _, err := e.request(ctx, seen, r, by)
+	return repair, err
 }
 
 func (e *Engine) choose(d audit.Found, id string) (Runbook, error) {
@@ -108,34 +109,35 @@ func (e *Engine) choose(d audit.Found, id string) (Runbook, error) {
 	return Runbook{}, fmt.Errorf("several runbooks are made for it (%s): choose one by --runbook", strings.Join(ids, ", "))
 }
 
-func (e *Engine) request(ctx context.Context, seen Judged, r Runbook, by string) (audit.Repair, error) {
+// request records one, unless it is on record: moved tells which.
+func (e *Engine) request(ctx context.Context, seen Judged, r Runbook, by string) (repair audit.Repair, moved bool, err error) {
 	if seen.Decision.Excepted() {
-		return audit.Repair{}, errors.New("what the decision found is accepted: let the exception expire first")
+		return audit.Repair{}, false, errors.New("what the decision found is accepted: let the exception expire first")
 	}
 	repair, targets, err := e.plan(seen, r, by)
 	if err != nil {
-		return repair, err
+		return repair, false, err
 	}
 	from := audit.RepairState("")
 	old, ok, err := e.one(ctx, repair.ID)
 	switch {
 	case err != nil:
-		return repair, err
-	case ok && (old.State.Began() || old.State == audit.RepairDenied || !old.State.Settled()):
-		return old, nil // one repair, however often it is asked for
+		return repair, false, err
+	case ok && (old.State.Began() || old.State == audit.RepairDenied || !old.State.Settled() || by == Itself):
+		return old, false, nil // one repair, however often it is asked for; what was stopped, only a person asks for again
 	case ok:
 		from = old.State
 	}
 	if r.DryRun {
 		said, err := e.dry(ctx, repair, r, targets)
 		if repair.DryRun = said; err != nil {
-			return repair, fmt.Errorf("the dry run: %w", err)
+			return repair, false, fmt.Errorf("the dry run: %w", err)
 		}
 	}
 	if e.cfg.Uses[r.ID].Mode == audit.ModeAuto && by == Itself {
 		repair.State, repair.Decided = audit.RepairApproved, &audit.RepairStep{At: repair.Updated, By: Itself}
 	}
-	return repair, e.move(ctx, from, repair, by)
+	return repair, true, e.move(ctx, from, repair, by)
 }
 
 // dry asks the runner what it would do.
@@ -195,7 +197,7 @@ func (e *Engine) Approve(ctx context.Context, id, by string) (audit.Repair, erro
 	if r.Requested == nil || r.Requested.By == by {
 		return r, fmt.Errorf("%s requested it: somebody else must approve it", by)
 	}
-	now := e.cfg.Now().UTC()
+	now := e.now()
 	if now.Sub(r.Requested.At) > e.cfg.RequestTTL {
 		return r, errors.Join(fmt.Errorf("the request is older than %s: request it again", e.cfg.RequestTTL), e.expire(ctx, r))
 	}
@@ -209,7 +211,7 @@ func (e *Engine) Deny(ctx context.Context, id, by, reason string) (audit.Repair,
 	if err != nil {
 		return r, err
 	}
-	from, now := r.State, e.cfg.Now().UTC()
+	from, now := r.State, e.now()
 	r.State, r.Reason, r.Updated, r.Decided = audit.RepairDenied, e.clean(reason), now, &audit.RepairStep{At: now, By: by}
 	return r, e.move(ctx, from, r, by)
 }
@@ -229,7 +231,8 @@ func (e *Engine) decidable(ctx context.Context, id, by string) (audit.Repair, er
 
 // Consider asks for repairs of what a run found, as far as the modes go: where a
 // runbook is to be approved it is requested, where it is automatic it is
-// approved too. Of each runbook it takes no more than one run may have.
+// approved too. Of each runbook it takes no more than one run may have. It gives
+// those that it asked for now.
 func (e *Engine) Consider(ctx context.Context, rec audit.Record) ([]audit.Repair, error) {
 	if rec.Run.Simulated || rec.Run.Trigger == audit.Gate {
 		return nil, nil
@@ -264,7 +267,7 @@ func (e *Engine) Consider(ctx context.Context, rec audit.Record) ([]audit.Repair
 		if err != nil {
 			return out, err
 		}
-		r, err := e.request(ctx, seen, e.Candidates(f)[0], Itself)
+		r, moved, err := e.request(ctx, seen, e.Candidates(f)[0], Itself)
 		if err != nil {
 			if ctx.Err() != nil {
 				return out, ctx.Err()
@@ -272,7 +275,9 @@ func (e *Engine) Consider(ctx context.Context, rec audit.Record) ([]audit.Repair
 			e.cfg.Log.WarnContext(ctx, "a repair could not be requested", "runbook", e.Candidates(f)[0].ID, "decision", f.ID, "error", e.clean(err.Error()))
 			continue
 		}
-		out = append(out, r)
+		if moved {
+			out = append(out, r)
+		}
 	}
 	return out, nil
 }

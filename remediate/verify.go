@@ -34,7 +34,7 @@ func (e *Engine) verify(ctx context.Context, r audit.Repair, failing []string) (
 		e.cfg.Log.WarnContext(ctx, "a repair is not verified yet", "repair", r.ID, "outcome", d.Outcome)
 		return r, nil // cannot be told now: it stays acted
 	}
-	now := e.cfg.Now().UTC()
+	now := e.now()
 	r.Updated = now
 	r.Verified = &audit.RepairStep{At: now, By: "re-audit", Run: after.Run.ID, Decision: d.ID, Outcome: d.Outcome}
 	worse := worseThan(failing, after.Failing)
@@ -89,7 +89,7 @@ func (e *Engine) rollBack(ctx context.Context, r audit.Repair) (audit.Repair, er
 	out, failed := e.cfg.Runners[book.Runner].Undo(limited, call(r, book, unflat(r.Parameters)), memory)
 	stop()
 	step := *r.Undone
-	step.At, step.Output = e.cfg.Now().UTC(), e.clean(out)
+	step.At, step.Output = e.now(), e.clean(out)
 	r.Undone, r.Updated = &step, step.At
 	return e.undone(context.WithoutCancel(ctx), r, memory, failed)
 }
@@ -106,7 +106,7 @@ func (e *Engine) undone(ctx context.Context, r audit.Repair, memory json.RawMess
 	if aerr == nil {
 		step.Run, step.Decision, step.Outcome = after.Run.ID, after.Decision.ID, after.Decision.Outcome
 	}
-	r.Undone, r.Updated = &step, e.cfg.Now().UTC()
+	r.Undone, r.Updated = &step, e.now()
 	same := bytes.Equal(now, memory)
 	switch {
 	case err != nil || !same || aerr != nil || failed != nil && memory == nil:
@@ -149,7 +149,7 @@ func (e *Engine) settleAs(ctx context.Context, r audit.Repair, from audit.Repair
 		return r, err
 	}
 	d := after.Decision
-	r.Updated = e.cfg.Now().UTC()
+	r.Updated = e.now()
 	r.Verified = &audit.RepairStep{At: r.Updated, By: "re-audit", Run: after.Run.ID, Decision: d.ID, Outcome: d.Outcome}
 	switch {
 	case after.Gone || d.Outcome == audit.Pass:

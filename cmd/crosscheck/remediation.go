@@ -247,12 +247,15 @@ func (a *app) takeFurther(ctx context.Context, in *installation) (moved []audit.
 		if err != nil {
 			return nil, err
 		}
-		if _, err := e.Consider(ctx, rec); err != nil {
-			return nil, err
+		if moved, err = e.Consider(ctx, rec); err != nil {
+			return moved, err
 		}
 	}
-	moved, err = e.Run(ctx)
-	return moved, errors.Join(err, a.deliverOwed(ctx, in))
+	after, err := e.Run(ctx)
+	moved = slices.DeleteFunc(moved, func(r audit.Repair) bool {
+		return slices.ContainsFunc(after, func(x audit.Repair) bool { return x.ID == r.ID })
+	})
+	return append(moved, after...), errors.Join(err, a.deliverOwed(ctx, in))
 }
 
 // deliverOwed tries once all that sinks are owed.
