@@ -271,7 +271,7 @@ func ran(t *testing.T, e *remediate.Engine, id string) audit.Repair {
 type stored struct{ text string }
 
 func (s stored) Put(context.Context, io.Reader) (string, error) { return "", errors.New("not here") }
+
 func (s stored) Open(context.Context, string) (io.ReadCloser, error) {
 	return io.NopCloser(strings.NewReader(s.text)), nil
 }
-

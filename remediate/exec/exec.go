@@ -250,19 +250,20 @@ func (r *Runner) environment(c remediate.Call, env map[string]any) ([]string, er
 	return out, nil
 }
 
-// bounded keeps the beginning of what is written to it.
+// bounded keeps the beginning of what is written to it. It has no other method of
+// a buffer: copying would find ReadFrom and go around the bound.
 type bounded struct {
-	bytes.Buffer
-	max int
-	cut bool
+	kept []byte
+	max  int
+	cut  bool
 }
 
 // Write implements io.Writer.
 func (b *bounded) Write(p []byte) (int, error) {
-	if room := b.max - b.Len(); len(p) > room {
-		b.cut = true
-		b.Buffer.Write(p[:max(0, room)])
-		return len(p), nil
-	}
-	return b.Buffer.Write(p)
+	room := max(0, b.max-len(b.kept))
+	b.cut = b.cut || len(p) > room
+	b.kept = append(b.kept, p[:min(room, len(p))]...)
+	return len(p), nil
 }
+
+func (b *bounded) String() string { return string(b.kept) }

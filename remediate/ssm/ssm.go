@@ -153,6 +153,9 @@ func lists(in map[string]any) (map[string][]string, error) {
 		for _, e := range list {
 			switch e := e.(type) {
 			case string:
+				if strings.Contains(e, "{{") { // Systems Manager would look up what is in it
+					return nil, fmt.Errorf("act.parameters.%s: a value has braces that Systems Manager takes for a reference", name)
+				}
 				out[name] = append(out[name], e)
 			case json.Number:
 				out[name] = append(out[name], e.String())
