@@ -132,33 +132,42 @@ func execRunner(r *configs.Remediation) (remediate.Runner, []string, error) {
 	return runner, secrets, err
 }
 
-// engine makes what repairs, if it is configured.
+// repairEngine makes what repairs, if it is configured.
 func (a *app) repairEngine(in *installation) (*remediate.Engine, error) {
+	cfg, err := a.repairConfig(in)
+	if err != nil {
+		return nil, err
+	}
+	return remediate.New(cfg)
+}
+
+// repairConfig is what the engine works by.
+func (a *app) repairConfig(in *installation) (remediate.Config, error) {
 	r := in.cfg.Remediation
 	if r == nil {
-		return nil, errNotConfigured
+		return remediate.Config{}, errNotConfigured
 	}
 	books, err := runbooks(in.cfg)
 	if err != nil {
-		return nil, err
+		return remediate.Config{}, err
 	}
 	list, secrets, err := a.runners(r, pause)
 	if err != nil {
-		return nil, err
+		return remediate.Config{}, err
 	}
 	box, err := a.outbox(in, &packs{}, nil)
 	if err != nil {
-		return nil, err
+		return remediate.Config{}, err
 	}
 	if err := boundTo(books, r.Use, in.library.Catalog); err != nil {
-		return nil, err
+		return remediate.Config{}, err
 	}
-	return remediate.New(remediate.Config{
+	return remediate.Config{
 		Runbooks: books, Uses: usesOf(r.Use), Runners: list, Ledger: in.ledger, Switches: in.ledger, Judge: judge{a, in},
 		Claim: func() (func() error, error) { return in.ledger.Claim("repairs") }, StopFile: stopFile(in.cfg), Approvers: r.Approvers,
 		RequestTTL: r.RequestTTL, ApprovalTTL: r.ApprovalTTL, Failures: r.Failures, Sinks: box.Announcers(audit.OfRepair),
 		Secrets: secrets, Now: a.now, Sleep: pause, Log: in.log,
-	})
+	}, nil
 }
 
 // boundTo refuses runbooks in use that are bound to controls which the library does not have.
