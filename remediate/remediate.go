@@ -47,6 +47,12 @@ type Checker interface {
 	Check(r Runbook) error
 }
 
+// Comparer is a runner of which two captured states may be the same though their
+// bytes differ, because somebody else changed what lies beside.
+type Comparer interface {
+	Same(before, now json.RawMessage) bool
+}
+
 // Judged is a decision that was made again.
 type Judged struct {
 	Run      audit.Run

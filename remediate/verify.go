@@ -108,6 +108,9 @@ func (e *Engine) undone(ctx context.Context, r audit.Repair, memory json.RawMess
 	}
 	r.Undone, r.Updated = &step, e.now()
 	same := bytes.Equal(now, memory)
+	if c, ok := e.cfg.Runners[book.Runner].(Comparer); ok && err == nil {
+		same = c.Same(memory, now)
+	}
 	switch {
 	case err != nil || !same || aerr != nil || failed != nil && memory == nil:
 		r.State = audit.RepairStuck

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,6 +36,19 @@ var actions = map[string]action{
 	"ec2:EnableEbsEncryptionByDefault": {capture: encryption, do: encryptByDefault, undo: restoreEncryption},
 	"ec2:CreateTags":                   {needs: []string{"resource", "key", "value"}, capture: tag, do: setTag, undo: restoreTag},
 	"iam:UpdateAccessKey":              {needs: []string{"user", "key"}, capture: keyStatus, do: deactivateKey, undo: restoreKey},
+}
+
+// forms are what values look like, whatever a runbook lets through: a bucket is
+// part of a path, and an instance's id of a filter in which * is special.
+var forms = map[string]*regexp.Regexp{
+	"bucket":   regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{1,253}[a-zA-Z0-9]$`),
+	"group":    regexp.MustCompile(`^sg-[0-9a-z]{1,40}$`),
+	"protocol": regexp.MustCompile(`^(-1|[a-z0-9]{1,6})$`), "from_port": regexp.MustCompile(`^-?[0-9]{1,5}$`), "to_port": regexp.MustCompile(`^-?[0-9]{1,5}$`),
+	"cidr":     regexp.MustCompile(`^[0-9a-fA-F.:]{2,45}/[0-9]{1,3}$`),
+	"resource": regexp.MustCompile(`^[a-z]{1,12}-[0-9a-z-]{1,60}$`),
+	"value":    regexp.MustCompile(`^[^\x00-\x1f]{1,256}$`),
+	"key":      regexp.MustCompile(`^[^\x00-\x1f]{1,128}$`),
+	"user":     regexp.MustCompile(`^[A-Za-z0-9+=,.@_-]{1,64}$`),
 }
 
 func code(err error) string {

@@ -144,9 +144,9 @@ func (r *Runner) uses(ctx context.Context, c remediate.Call) ([]use, action, err
 		if a, ok = actions[t.Action]; !ok {
 			return nil, a, fmt.Errorf("no action %q", t.Action)
 		}
-		for _, name := range a.needs {
-			if u.with[name] == "" {
-				return nil, a, fmt.Errorf("act.with.%s is empty", name)
+		for _, name := range slices.Concat(a.needs, a.takes) {
+			if v, given := u.with[name]; (given || slices.Contains(a.needs, name)) && !forms[name].MatchString(v) {
+				return nil, a, fmt.Errorf("act.with.%s: not what AWS calls one", name)
 			}
 		}
 		out = append(out, u)

@@ -4,10 +4,12 @@
 package kubernetes
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -220,6 +222,18 @@ func (r *Runner) Capture(ctx context.Context, c remediate.Call) (json.RawMessage
 		return audit.Canonical(state{})
 	}
 	return audit.Canonical(state{true, fieldsOf(w.patch.Object, o.Object)})
+}
+
+// Same implements remediate.Comparer: what was captured is there again, whoever
+// made or took away what holds it.
+func (r *Runner) Same(before, now json.RawMessage) bool {
+	var a, b state
+	if json.Unmarshal(before, &a) != nil || json.Unmarshal(now, &b) != nil || a.Exists != b.Exists {
+		return false
+	}
+	return slices.EqualFunc(a.Fields, b.Fields, func(x, y field) bool {
+		return slices.Equal(x.Path, y.Path) && bytes.Equal(x.Was, y.Was)
+	})
 }
 
 // Act implements remediate.Runner.
