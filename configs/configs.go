@@ -30,7 +30,7 @@ type Config struct {
 
 	Remediation *Remediation // nil: nothing is ever repaired
 
-	Warnings   []string // what is allowed and unwise, with file, line and field
+	Warnings []string // what is allowed and unwise, with file, line and field
 }
 
 // Sinks is where runs are delivered. One that is nil is not configured.

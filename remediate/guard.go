@@ -201,12 +201,17 @@ func (e *Engine) notBefore(ctx context.Context, s subject) error {
 		case r.ID == s.repair.ID:
 		case r.State == audit.RepairUnknown || r.State == audit.RepairActed || r.State == audit.RepairActing:
 			return wait("repair %s of the same resource is not settled", r.ID[:min(12, len(r.ID))])
-		case s.repair.Mode == audit.ModeAuto && r.Runbook == s.runbook.ID &&
+		case byItself(s.repair) && r.Runbook == s.runbook.ID &&
 			(r.State == audit.RepairFailed || r.State == audit.RepairRolledBack || r.State == audit.RepairStuck):
 			return block("repair %s did not work on the same resource: request it by hand", r.ID[:min(12, len(r.ID))])
 		}
 	}
 	return nil
+}
+
+// byItself tells whether no person asked for a repair, and none approved it.
+func byItself(r audit.Repair) bool {
+	return r.Requested != nil && r.Requested.By == Itself && r.Decided != nil && r.Decided.By == Itself
 }
 
 // atMost is how many repairs of a runbook one run may have: N, or P percent of

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -265,13 +264,4 @@ func ran(t *testing.T, e *remediate.Engine, id string) audit.Repair {
 		t.Fatal(err)
 	}
 	return r
-}
-
-// stored is a vault that holds one segment.
-type stored struct{ text string }
-
-func (s stored) Put(context.Context, io.Reader) (string, error) { return "", errors.New("not here") }
-
-func (s stored) Open(context.Context, string) (io.ReadCloser, error) {
-	return io.NopCloser(strings.NewReader(s.text)), nil
 }

@@ -228,15 +228,13 @@ func whoami() (string, error) {
 			uid = login
 		}
 	}
-	n, err := strconv.ParseUint(uid, 10, 32)
-	if err != nil {
+	if _, err := strconv.ParseUint(uid, 10, 32); err != nil {
 		return "", fmt.Errorf("who uses this program cannot be told: %w", err)
 	}
-	u, err := user.LookupId(uid)
-	if err != nil || u.Username == "" {
-		return fmt.Sprintf("uid:%d", n), nil
+	if u, err := user.LookupId(uid); err == nil && u.Username != "" {
+		return "user:" + u.Username, nil
 	}
-	return "user:" + u.Username, nil
+	return "uid:" + uid, nil // one without a name on this machine
 }
 
 // takeFurther asks for the repairs of the last complete run, as far as their

@@ -41,6 +41,8 @@ func (l *live) seed(t *testing.T) seeded {
 	}})
 	ok(t, err)
 	machines := ec2.NewFromConfig(cfg)
+	_, err = machines.DisableEbsEncryptionByDefault(ctx, &ec2.DisableEbsEncryptionByDefaultInput{})
+	ok(t, err)
 	group, err := machines.CreateSecurityGroup(ctx, &ec2.CreateSecurityGroupInput{GroupName: &l.name, Description: sdk.String("d")})
 	ok(t, err)
 	_, err = machines.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{GroupId: group.GroupId, IpPermissions: []ec2types.IpPermission{{
