@@ -16,8 +16,9 @@ type Record struct {
 	Run     Run
 	Catalog Catalog // of the library of the run
 	Vault   Vault
-	History History  // nil where there is none
-	Owed    []string // sinks that the run is owed to, for Ledger.Complete
+	History History   // nil where there is none
+	Repairs RepairsOf // nil where there are none
+	Owed    []string  // sinks that the run is owed to, for Ledger.Complete
 }
 
 // Documents reads the lines of a snapshot, in order of id. A line is valid until the next call.

@@ -32,7 +32,10 @@ type Config struct {
 	API        API
 	Schedules  []Schedule
 	Daemon     Daemon
-	Warnings   []string // what is allowed and unwise, with file, line and field
+
+	Remediation *Remediation // nil: nothing is ever repaired
+
+	Warnings []string // what is allowed and unwise, with file, line and field
 }
 
 // Sinks is where runs are delivered. One that is nil is not configured.
@@ -116,6 +119,7 @@ func Parse(b []byte, file string) (Config, error) {
 		"api":       d.api(&c.API),
 		"nudges":    d.nudges(&c.Nudges),
 		"schedules": d.schedules(&c.Schedules), "daemon": d.daemon(&c.Daemon),
+		"remediation": d.remediation(&c.Remediation),
 	})
 	for _, name := range []string{"version", "entity", "system", "sources"} {
 		if !given[name] {

@@ -22,6 +22,7 @@ type assembly struct {
 	decisions  string // digest of decisions.ndjson
 	tested     []*tested
 	exceptions []audit.Exception
+	repairs    []audit.Repair
 	sample     *sample
 	seen       map[string]*seen // by origin
 	sliced     sums             // digests of the slices that decisions rest on
@@ -50,7 +51,7 @@ func (a *assembly) fill(ctx context.Context) error {
 		return err
 	}
 	for _, part := range []func(context.Context) error{
-		a.library, a.excepted, a.snapshots, a.judged, a.documents, a.replay, a.reports,
+		a.library, a.excepted, a.snapshots, a.judged, a.repaired, a.documents, a.replay, a.reports,
 	} {
 		if err := part(ctx); err != nil {
 			return err

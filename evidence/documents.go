@@ -20,7 +20,7 @@ func (a *assembly) documents(context.Context) error {
 		return err
 	}
 	for _, t := range a.tested {
-		if err := a.out.writeJSON(t.documentFile(), t.document(a.exceptions)); err != nil {
+		if err := a.out.writeJSON(t.documentFile(), t.document(a.exceptions, a.repairsOf(t.control.ID))); err != nil {
 			return err
 		}
 	}

@@ -31,6 +31,7 @@ func (r *report) test(t *tested) {
 	r.population(t)
 	r.deviations(t)
 	r.accepted(t)
+	r.repairs(t)
 	r.reasons("Not evaluated", t.notEvaluated, t.populationFile())
 	r.exclusions(t)
 }

@@ -69,7 +69,10 @@ func (v *verification) writeAgain(ctx context.Context) ([]File, audit.Provenance
 	}
 	a := &assembly{
 		cfg: PackConfig{ToolVersion: p.WrittenBy, Exceptions: v.opts.Exceptions},
-		rec: audit.Record{Run: run, Catalog: v.decider.Catalog(), Vault: newPackVault(v.src, v.manifest)},
+		rec: audit.Record{
+			Run: run, Catalog: v.decider.Catalog(), Vault: newPackVault(v.src, v.manifest),
+			Repairs: func(context.Context, audit.Run) ([]audit.Repair, error) { return v.repaired, nil },
+		},
 		out: &build{}, lines: v.recorded, previous: v.doc.Previous, signer: v.r.Signer.Fingerprint, public: public,
 	}
 	if _, ok := v.manifest.Find(slicesFile); ok {

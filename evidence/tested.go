@@ -130,7 +130,7 @@ func (t *tested) populationFile() string { return "populations/" + fileName(t.co
 func (t *tested) documentFile() string { return "controls/" + fileName(t.control.ID) + ".json" }
 
 // document is controls/<id>.json.
-func (t *tested) document(exceptions []audit.Exception) map[string]any {
+func (t *tested) document(exceptions []audit.Exception, repairs []audit.Repair) map[string]any {
 	counts := t.counts
 	if counts == nil {
 		counts = []audit.Count{}
@@ -146,7 +146,7 @@ func (t *tested) document(exceptions []audit.Exception) map[string]any {
 		"population": map[string]any{"counts": counts, "total": t.total, "file": t.populationFile()},
 		"failures":   t.deviations.document(), "accepted": t.accepted.document(),
 		"not_evaluated": t.notEvaluated.document(), "excluded": t.excluded.document(),
-		"exceptions": covering, "repairs": []any{},
+		"exceptions": covering, "repairs": repairs,
 	}
 }
 

@@ -68,6 +68,7 @@ type verification struct {
 	decider  audit.Decider // nil until redecide has made it
 	sliced   sums          // digests of the slices that decisions rest on
 	gathered *gathered     // every slice, once redecide has made the decisions again
+	repaired []audit.Repair
 }
 
 func (v *verification) discard() error {
@@ -79,7 +80,7 @@ func (v *verification) discard() error {
 
 // all checks from the outside in. What is not intact outside is not read inside.
 func (v *verification) all(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{v.envelope, v.files, v.run, v.decisions, v.slices, v.redecide, v.rewrite, v.wrapping} {
+	for _, step := range []func(context.Context) error{v.envelope, v.files, v.run, v.decisions, v.slices, v.redecide, v.repairs, v.rewrite, v.wrapping} {
 		if err := step(ctx); err != nil {
 			return err
 		}

@@ -136,7 +136,11 @@ func (a *app) packOf(ctx context.Context, in *installation, run audit.Run) (stri
 	if err != nil {
 		return "", err
 	}
-	err = sink.Deliver(ctx, audit.Record{Run: run, Catalog: d.Catalog(), Vault: in.vault}, audit.Delivery{})
+	rec, err := in.record(ctx, run)
+	if err != nil {
+		return "", err
+	}
+	err = sink.Deliver(ctx, rec, audit.Delivery{})
 	return made.dir, err
 }
 

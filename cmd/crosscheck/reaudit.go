@@ -88,7 +88,7 @@ func (a *app) reaudit(ctx context.Context, f reauditFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, in.close()) }()
-	run, c, err := a.judge(ctx, in, f.asked, "", f.show)
+	run, c, err := a.judge(ctx, in, f.asked, f.show)
 	if err != nil {
 		return err
 	}
@@ -111,33 +111,33 @@ func (a *app) reaudit(ctx context.Context, f reauditFlags) (err error) {
 	return verdict(run, in.library.Catalog, "")
 }
 
-// judgeAgain re-audits decisions, by their ids or the beginnings of these. repair
-// is the one that is verified by it, if it is one. The ledger is open, and stays
-// open. What became of a decision tells became.
-func (a *app) judgeAgain(ctx context.Context, in *installation, decisions []string, repair string, how show) (audit.Run, error) {
-	run, _, err := a.judge(ctx, in, asked{args: decisions}, repair, how)
-	return run, err
-}
-
-func (a *app) judge(ctx context.Context, in *installation, what asked, repair string, how show) (audit.Run, *concern, error) {
-	last, ok, err := in.ledger.LastComplete(ctx)
-	switch {
-	case err != nil:
-		return audit.Run{}, nil, err
-	case !ok:
-		return audit.Run{}, nil, fmt.Errorf("no complete run to lay this one over: run `%s` first", a.command("audit"))
-	}
-	c, err := in.concerned(ctx, last, what)
+func (a *app) judge(ctx context.Context, in *installation, what asked, how show) (audit.Run, *concern, error) {
+	c, err := a.concerned(ctx, in, what)
 	if err != nil {
-		return audit.Run{}, nil, naming(in.library.Catalog, err)
+		return audit.Run{}, nil, err
 	}
 	order, err := c.order(ctx)
 	if err != nil {
 		return audit.Run{}, nil, naming(in.library.Catalog, err)
 	}
-	order.Repair = repair
 	run, err := a.perform(ctx, in, order, how)
 	return run, c, err
+}
+
+// concerned finds out what a re-audit is of. The ledger is open.
+func (a *app) concerned(ctx context.Context, in *installation, what asked) (*concern, error) {
+	last, ok, err := in.ledger.LastComplete(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok:
+		return nil, fmt.Errorf("no complete run to lay this one over: run `%s` first", a.command("audit"))
+	}
+	c, err := in.concerned(ctx, last, what)
+	if err != nil {
+		return nil, naming(in.library.Catalog, err)
+	}
+	return c, nil
 }
 
 // became tells what a re-audit made of a decision: the decision in its place, or

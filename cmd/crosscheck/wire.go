@@ -193,7 +193,7 @@ func (in *installation) record(ctx context.Context, run audit.Run) (audit.Record
 	}
 	rec := audit.Record{Run: run, Catalog: d.Catalog(), Vault: in.vault}
 	if in.ledger != nil {
-		rec.History = in.ledger
+		rec.History, rec.Repairs = in.ledger, in.ledger.RepairsOf
 	}
 	return rec, nil
 }

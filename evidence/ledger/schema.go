@@ -65,6 +65,7 @@ var migrations = []string{
 	) STRICT;`,
 	violations,
 	loop,
+	repairing,
 }
 
 // loop replaces the log of tries by an outbox: one row for each run or

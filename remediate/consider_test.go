@@ -1,0 +1,125 @@
+package remediate_test
+
+import (
+	"testing"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/audit/audittest"
+	"github.com/crosscheck-dev/crosscheck/remediate"
+)
+
+// night is a run that found all buckets of the world open.
+func night(t *testing.T, w *world, names ...string) audit.Record {
+	t.Helper()
+	verdicts := make([]audit.Verdict, len(names))
+	for i, n := range names {
+		d := w.found(n, "night", audit.Fail)
+		verdicts[i] = audit.Verdict{Resource: d.Resource, Name: n, Type: d.Type, Origin: d.Origin, InputDigest: audit.Digest(nil), Decisions: []audit.Decision{d.Decision}}
+	}
+	rec := audittest.Ran(t, "night", verdicts...)
+	rec.Catalog = audit.Catalog{Controls: []audit.Control{{ID: "STO-001", AppliesTo: []string{"aws/" + bucketT}, Digest: audit.Digest([]byte("c"))}}}
+	rec.Run.Counts = []audit.Count{{Control: "STO-001", Listed: 100}}
+	err := rec.Stored(t.Context(), func(v audit.Verdict) error { // decisions are known by the ids that the record gives them
+		for _, d := range v.Decisions {
+			f := w.found(v.Name, "night", audit.Fail)
+			f.ID = d.ID
+			w.known[d.ID] = f
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rec
+}
+
+// TestConsider: what a run found is asked for as far as the mode goes, and no
+// further than one run may; asked again, nothing is new.
+func TestConsider(t *testing.T) {
+	t.Parallel()
+	names := []string{"aaa", "bbb", "ccc"}
+	for mode, want := range map[audit.RepairMode]audit.RepairState{audit.ModeSuggest: "", audit.ModeApprove: audit.RepairRequested, audit.ModeAuto: audit.RepairApproved} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(names...)
+			e, l := setup(t, w, using(remediate.Use{Mode: mode, MaxTargets: 2, MaxPercent: 100}))
+			rec := night(t, w, names...)
+			moved, err := e.Consider(t.Context(), rec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 2
+			if mode == audit.ModeSuggest {
+				n = 0
+			}
+			if len(moved) != n || w.count() != 0 {
+				t.Fatalf("%d are asked for, %d acts; want %d, none", len(moved), w.count(), n)
+			}
+			for _, r := range moved {
+				if r.State != want || r.Requested.By != remediate.Itself {
+					t.Errorf("one is %s, by %s", r.State, r.Requested.By)
+				}
+			}
+			if again, err := e.Consider(t.Context(), rec); err != nil || len(again) != 0 {
+				t.Errorf("asked again, %d are new, %v", len(again), err)
+			}
+			if _, err := e.Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			verified, err := l.Repairs(t.Context(), audit.RepairQuery{States: []audit.RepairState{audit.RepairVerified}})
+			if err != nil || (mode == audit.ModeAuto) != (len(verified) == 2) || w.count() != len(verified) {
+				t.Errorf("%d are verified after %d acts, %v", len(verified), w.count(), err)
+			}
+		})
+	}
+}
+
+// TestAutomaticOnlyOnce: what did not work on a resource is not tried there
+// again the next night, unless a person asks.
+func TestAutomaticOnlyOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld("logs")
+	w.ineffect = true
+	e, _ := setup(t, w, using(remediate.Use{Mode: audit.ModeAuto}))
+	if _, err := e.Consider(t.Context(), night(t, w, "logs")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	next := w.found("logs", "next", audit.Fail)
+	w.known[next.ID] = next
+	r, err := e.Request(t.Context(), next.ID, "", remediate.Itself)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := ran(t, e, r.ID); got.State != audit.RepairBlocked || w.count() != 1 {
+		t.Errorf("the next night it is %s (%s), %d acts", got.State, got.Reason, w.count())
+	}
+	later := w.found("logs", "later", audit.Fail)
+	w.known[later.ID], w.ineffect = later, false
+	if r, err = e.Request(t.Context(), later.ID, "", manual); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Approve(t.Context(), r.ID, boss); err != nil {
+		t.Fatal(err)
+	}
+	if got := ran(t, e, r.ID); got.State != audit.RepairVerified {
+		t.Errorf("asked for by a person it is %s (%s)", got.State, got.Reason)
+	}
+}
+
+// TestSimulatedRunsAskForNothing: what was judged by another moment is no reason to act.
+func TestSimulatedRunsAskForNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld("logs")
+	e, _ := setup(t, w, using(remediate.Use{Mode: audit.ModeAuto}))
+	rec := night(t, w, "logs")
+	rec.Run.Simulated = true
+	if moved, err := e.Consider(t.Context(), rec); err != nil || len(moved) != 0 {
+		t.Errorf("%d are asked for, %v", len(moved), err)
+	}
+	if _, err := e.Request(t.Context(), decisionOf(w, "logs"), "x", manual); err == nil {
+		t.Error("a runbook that is not in use is taken")
+	}
+}
