@@ -252,7 +252,7 @@ func TestAPIErrors(t *testing.T) {
 		}
 	}
 	for body, want := range map[string]int{
-		`{"of":["` + none + `"]}`: 404, `{"requirements":["soc2-2017/CC0.0"]}`: 422, `{"owners":["nobody"]}`: 404,
+		`{"of":["` + none + `"]}`: 404, `{"requirements":["soc2-2017/CC0.0"]}`: 422, `{"owners":["nobody"]}`: 422,
 	} {
 		if code, _, b := s.ask(web.Operator, "POST", "/api/v1/reaudits", body); code != want {
 			t.Errorf("%s: %d, want %d: %s", body, code, want, b)

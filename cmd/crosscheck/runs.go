@@ -91,7 +91,7 @@ func (a *app) listRuns(ctx context.Context, f runFlags) (err error) {
 	t := newTable(a.out, "RUN", "ENDED", "TRIGGER", "STATUS", "RESOURCES", "FAIL", "ACCEPTED", "NOT EVALUATED", "GAPS")
 	for _, s := range list {
 		n := func(n int64) string { return strconv.FormatInt(n, 10) }
-		t.row(short(s.ID), audit.Stamp(s.Ended), started(s), state(s), n(s.Resources), n(s.Fail), n(s.Excepted), n(s.NotEvaluated), strconv.Itoa(s.Gaps))
+		t.row(short(s.ID), audit.Stamp(s.Ended), started(s), runState(s), n(s.Resources), n(s.Fail), n(s.Excepted), n(s.NotEvaluated), strconv.Itoa(s.Gaps))
 	}
 	if err := t.flush(); err != nil {
 		return err
@@ -116,8 +116,8 @@ func started(s web.RunSummary) string {
 	return string(s.Trigger)
 }
 
-// state says what a run is evidence of.
-func state(s web.RunSummary) string {
+// runState says what a run is evidence of.
+func runState(s web.RunSummary) string {
 	out := string(s.Status)
 	if !s.Scope.Whole() {
 		out += ", of a part"
