@@ -63,7 +63,7 @@ type Window struct {
 
 var (
 	runbookID = regexp.MustCompile(`^[a-z][a-z0-9-]{1,62}$`)
-	approver  = regexp.MustCompile(`^((user|token):[A-Za-z0-9_][A-Za-z0-9._@-]{0,62}|uid:[0-9]{1,10})$`)
+	approver  = regexp.MustCompile(`^((user|token|slack):[A-Za-z0-9_][A-Za-z0-9._@-]{0,62}|uid:[0-9]{1,10})$`)
 	clockTime = regexp.MustCompile(`^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$`)
 	weekdays  = []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
 	settingID = regexp.MustCompile(`^[a-z][a-z0-9_]{0,30}$`)
@@ -76,7 +76,7 @@ func (d *decoder) remediation(into **Remediation) read {
 		*into = r
 		d.object(n, field, map[string]read{
 			"runbooks": d.path(&r.Runbooks), "stop_file": d.path(&r.StopFile),
-			"approvers":   d.forms(&r.Approvers, approver, "user:NAME or uid:NUMBER of this machine, or token:NAME of the API"),
+			"approvers":   d.forms(&r.Approvers, approver, "user:NAME or uid:NUMBER of this machine, token:NAME of the API, or slack:NAME of sinks.slack.people"),
 			"request_ttl": d.span(&r.RequestTTL, time.Minute, 30*24*time.Hour), "approval_ttl": d.span(&r.ApprovalTTL, time.Minute, 30*24*time.Hour),
 			"failures":   d.within(&r.Failures, 1, 100),
 			"aws":        d.list(func(n *yaml.Node, f string) { r.AWS = append(r.AWS, d.acting(n, f)) }),

@@ -194,7 +194,7 @@ func (e *Engine) Approve(ctx context.Context, id, by string) (audit.Repair, erro
 	if err != nil {
 		return r, err
 	}
-	if r.Requested == nil || r.Requested.By == by {
+	if r.Requested == nil || samePerson(r.Requested.By, by) {
 		return r, fmt.Errorf("%s requested it: somebody else must approve it", by)
 	}
 	now := e.now()
@@ -203,6 +203,14 @@ func (e *Engine) Approve(ctx context.Context, id, by string) (audit.Repair, erro
 	}
 	r.State, r.Reason, r.Updated, r.Decided = audit.RepairApproved, "", now, &audit.RepairStep{At: now, By: by}
 	return r, e.move(ctx, audit.RepairRequested, r, by)
+}
+
+// samePerson tells whether two names are of one person: the same name, whether
+// as a user of the machine, of the API or of Slack.
+func samePerson(a, b string) bool {
+	_, x, _ := strings.Cut(a, ":")
+	_, y, _ := strings.Cut(b, ":")
+	return a == b || x != "" && strings.EqualFold(x, y)
 }
 
 // Deny keeps a requested or approved repair from acting, for good.

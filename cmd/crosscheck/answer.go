@@ -107,8 +107,23 @@ func (d *daemon) handler(f force) (http.Handler, interface{ Wait() }, error) {
 		}
 		return nil
 	}
+	var buttons interface{ Wait() }
+	if f.in.cfg.Remediation != nil {
+		engine, err := d.app.repairEngine(f.in)
+		if err != nil {
+			return nil, nil, err
+		}
+		cfg.Repairs = apiRepairs{in: f.in, engine: engine, wake: d.tendSoon, now: func() audit.Switch { return audit.Switch{At: d.app.now().UTC()} }}
+		pressed, err := d.app.interactions(f.in, decideBySlack(engine, d.tendSoon))
+		if err != nil {
+			return nil, nil, err
+		}
+		if pressed != nil {
+			cfg.Slack, buttons = pressed, pressed
+		}
+	}
 	h, err := web.New(cfg)
-	return h, nil, err
+	return h, buttons, err
 }
 
 // replace answers by another configuration from now on.

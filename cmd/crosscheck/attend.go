@@ -208,6 +208,7 @@ func (j *job) end(ctx context.Context, run audit.Run, err error) {
 	if !j.since.IsZero() {
 		took = j.d.app.now().Sub(j.since)
 	}
+	j.d.tendSoon()
 	if j.d.ran != nil {
 		j.d.ran(j.name(), run, took, err)
 	}

@@ -61,6 +61,7 @@ type daemon struct {
 	slot    chan struct{} // held by whoever audits
 	ran     func(name string, run audit.Run, took time.Duration, err error)
 	http    *answering
+	repairs chan struct{} // has repairs looked at
 
 	mu  sync.Mutex
 	now force
@@ -120,7 +121,7 @@ func (a *app) daemon(ctx context.Context, hup <-chan os.Signal, getenv func(stri
 	if err != nil {
 		return err
 	}
-	d := &daemon{app: a, dataDir: cfg.DataDir, slot: make(chan struct{}, 1)}
+	d := &daemon{app: a, dataDir: cfg.DataDir, slot: make(chan struct{}, 1), repairs: make(chan struct{}, 1)}
 	if d.http, err = d.answers(cfg); err != nil {
 		return err
 	}
@@ -226,6 +227,8 @@ func (d *daemon) serve(ctx context.Context, hup <-chan os.Signal, f force) error
 	var wg sync.WaitGroup
 	wg.Go(func() { d.sched.Run(ctx) })
 	wg.Go(func() { d.reloads(ctx, hup) })
+	d.tendSoon() // what a daemon that was killed left is settled first
+	wg.Go(func() { d.tend(ctx) })
 	d.told(d.notify.ready())
 	<-ctx.Done()
 	d.set(func(s *daemonState) { s.Stopping = true })
@@ -243,6 +246,9 @@ func (d *daemon) serve(ctx context.Context, hup <-chan os.Signal, f force) error
 		d.log().WarnContext(lasting, "a delivery does not end: it is made again after the next start")
 	}
 	shut()
+	if now.buttons != nil {
+		now.buttons.Wait()
+	}
 	d.log().InfoContext(lasting, "daemon stopped")
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return cause

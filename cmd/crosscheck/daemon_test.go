@@ -175,7 +175,7 @@ func inProcess(t *testing.T, h home) *daemon {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &daemon{app: a, dataDir: cfg.DataDir, slot: make(chan struct{}, 1), ledger: openLedger(t, h), notify: &notifier{}}
+	d := &daemon{app: a, dataDir: cfg.DataDir, slot: make(chan struct{}, 1), repairs: make(chan struct{}, 1), ledger: openLedger(t, h), notify: &notifier{}}
 	if d.http, err = d.answers(cfg); err != nil {
 		t.Fatal(err)
 	}

@@ -17,17 +17,17 @@ import (
 	"github.com/crosscheck-dev/crosscheck/report/slack"
 )
 
-// webhook takes what the program posts. It is no real Slack, which cannot run here.
-type webhook struct {
+// slackHook takes what the program posts. It is no real Slack, which cannot run here.
+type slackHook struct {
 	*httptest.Server
 	mu     sync.Mutex
 	bodies []string
 	status int
 }
 
-func newWebhook(t *testing.T) *webhook {
+func newWebhook(t *testing.T) *slackHook {
 	t.Helper()
-	w := &webhook{status: http.StatusOK}
+	w := &slackHook{status: http.StatusOK}
 	w.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		b, err := io.ReadAll(r.Body)
 		if err != nil || r.URL.Path != "/services/T0/B0/canarysecret" {
@@ -45,7 +45,7 @@ func newWebhook(t *testing.T) *webhook {
 }
 
 // take gives what was posted since it was last asked.
-func (w *webhook) take() []string {
+func (w *slackHook) take() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	out := w.bodies
@@ -53,7 +53,7 @@ func (w *webhook) take() []string {
 	return out
 }
 
-func (w *webhook) answer(status int) {
+func (w *slackHook) answer(status int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.status = status

@@ -95,8 +95,13 @@ func (a *app) open(ctx context.Context) (*installation, error) {
 	if _, err := os.Stat(in.ledgerPath()); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("nothing is on record in %s: run `%s` first, or name its configuration with --config", in.cfg.DataDir, a.command("audit"))
 	}
+	return in, in.openLedger(ctx)
+}
+
+// openLedger opens a ledger of its own for the installation.
+func (in *installation) openLedger(ctx context.Context) (err error) {
 	in.ledger, err = ledger.Open(ctx, in.ledgerPath())
-	return in, err
+	return err
 }
 
 func (in *installation) ledgerPath() string { return filepath.Join(in.cfg.DataDir, "ledger.db") }
