@@ -1,12 +1,10 @@
 package remediate_test
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -193,6 +191,22 @@ func TestKillSwitch(t *testing.T) {
 	}
 }
 
+// TestStoppedAtTheLastMoment turns the switch while everything is being made ready.
+func TestStoppedAtTheLastMoment(t *testing.T) {
+	t.Parallel()
+	w := newWorld("logs")
+	e, l := setup(t, w)
+	r := approved(t, e, w, "logs")
+	w.capturing = func() {
+		if err := l.Turn(t.Context(), audit.Switch{Name: remediate.StopSwitch, Value: remediate.Stopped, By: boss, At: w.now}); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := ran(t, e, r.ID); got.State != audit.RepairApproved || w.count() != 0 {
+		t.Errorf("it is %s, %d acts", got.State, w.count())
+	}
+}
+
 func TestWhatDoesNotWorkIsRolledBack(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -313,128 +327,6 @@ func approved0(t *testing.T, l remediate.Ledger) string {
 		t.Fatal(err)
 	}
 	return list[0].ID
-}
-
-// TestBegunByAnother has a process end in the middle of acting.
-func TestBegunByAnother(t *testing.T) {
-	t.Parallel()
-	tests := map[string]struct {
-		ineffect bool
-		want     audit.RepairState
-	}{
-		"done":     {false, audit.RepairVerified},
-		"not done": {true, audit.RepairFailed},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w, path := newWorld("logs"), filepath.Join(t.TempDir(), "ledger.db")
-			w.ineffect = tt.ineffect
-			e, l := setupAt(t, w, path, func(c *remediate.Config) { c.Ledger = dying{c.Ledger} })
-			r := approved(t, e, w, "logs")
-			if _, err := e.Run(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			if got := must(e.Find(t.Context(), r.ID)); got.State != audit.RepairActing || w.count() != 1 {
-				t.Fatalf("the test does not die while acting: %s, %d acts", got.State, w.count())
-			}
-			_ = l
-			next, _ := setupAt(t, w, path)
-			w.now = w.now.Add(time.Hour)
-			got := ran(t, next, r.ID)
-			if got.State != tt.want || w.count() != 1 {
-				t.Errorf("it is %s (%s), %d acts; want %s, 1", got.State, got.Reason, w.count(), tt.want)
-			}
-			events, err := next2(t, path).RepairEvents(t.Context(), r.ID)
-			if err != nil || events[3].State != audit.RepairUnknown {
-				t.Errorf("it was not unknown in between: %v, %v", events, err)
-			}
-		})
-	}
-}
-
-func next2(t *testing.T, path string) interface {
-	RepairEvents(context.Context, string) ([]audit.RepairEvent, error)
-} {
-	t.Helper()
-	return openLedger(t, path)
-}
-
-// dying cannot write down that a runner came back.
-type dying struct{ remediate.Ledger }
-
-func (d dying) Move(ctx context.Context, m audit.RepairMove) error {
-	if m.From == audit.RepairActing {
-		return errors.New("killed")
-	}
-	return d.Ledger.Move(ctx, m)
-}
-
-// TestInterruptedWhileActing is told to end while its runner is at work.
-func TestInterruptedWhileActing(t *testing.T) {
-	t.Parallel()
-	w := newWorld("logs")
-	e, _ := setup(t, w)
-	r := approved(t, e, w, "logs")
-	ctx, stop := context.WithCancel(t.Context())
-	w.during = stop
-	if _, err := e.Run(ctx); !errors.Is(err, context.Canceled) {
-		t.Fatalf("the run ended with %v", err)
-	}
-	if got := must(e.Find(t.Context(), r.ID)); got.State != audit.RepairUnknown {
-		t.Fatalf("it is %s", got.State)
-	}
-	w.during = nil
-	if got := ran(t, e, r.ID); got.State != audit.RepairVerified || w.count() != 1 {
-		t.Errorf("it is %s, %d acts", got.State, w.count())
-	}
-}
-
-// TestManyProcesses has engines with ledgers of their own repair at the same time.
-func TestManyProcesses(t *testing.T) {
-	t.Parallel()
-	names := []string{"aaa", "bbb", "ccc", "ddd"}
-	w, path := newWorld(names...), filepath.Join(t.TempDir(), "ledger.db")
-	free := func(c *remediate.Config) { // the claim would keep them apart: the ledger alone must
-		c.Claim = func() (func() error, error) { return func() error { return nil }, nil }
-	}
-	first, l := setupAt(t, w, path, free)
-	for _, n := range names {
-		approved(t, first, w, n)
-	}
-	var wg sync.WaitGroup
-	for range 6 {
-		e, _ := setupAt(t, w, path, free)
-		wg.Go(func() {
-			_ = e.RepairApproved(t) // what it loses a race for is somebody else's
-		})
-	}
-	wg.Wait()
-	for _, n := range names {
-		if w.acts[n] > 1 {
-			t.Errorf("%s was repaired %d times", n, w.acts[n])
-		}
-	}
-	if w.count() == 0 {
-		t.Error("nothing was repaired")
-	}
-	_ = l
-}
-
-func TestOnlyOneProcessRuns(t *testing.T) {
-	t.Parallel()
-	w, path := newWorld("logs"), filepath.Join(t.TempDir(), "ledger.db")
-	e, l := setupAt(t, w, path)
-	release, err := l.Claim("repairs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := e.Run(t.Context()); !errors.Is(err, audit.ErrElsewhere) {
-		t.Errorf("a second process runs: %v", err)
-	}
-	if err := release(); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestWhatSinksAreTold(t *testing.T) {

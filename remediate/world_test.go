@@ -64,6 +64,7 @@ type world struct {
 	dryErr    error
 	noUndo    bool // undo says it worked, and did not
 	during    func()
+	capturing func()
 	now       time.Time
 }
 
@@ -147,6 +148,9 @@ func (w *world) Again(_ context.Context, d audit.Found, _ string) (remediate.Jud
 func (w *world) Capture(_ context.Context, c remediate.Call) (json.RawMessage, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.capturing != nil {
+		w.capturing()
+	}
 	b, err := json.Marshal(w.open[c.Targets[0]["bucket"]])
 	return b, errors.Join(err, w.capErr)
 }
