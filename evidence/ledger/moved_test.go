@@ -18,7 +18,7 @@ import (
 	"github.com/crosscheck-dev/crosscheck/evidence/ledger"
 )
 
-func moved(t *testing.T, l *ledger.Ledger, run audit.Run) (out []audit.Spell) {
+func movedBy(t *testing.T, l *ledger.Ledger, run audit.Run) (out []audit.Spell) {
 	t.Helper()
 	err := l.Moved(t.Context(), run, func(s audit.Spell) error { out = append(out, s); return nil })
 	if err != nil {
@@ -39,7 +39,7 @@ func TestMoved(t *testing.T) {
 		for day := range 8 {
 			rec, _ := randomNight(t, rng, vault, day)
 			run := record(t, l, rec)
-			got := moved(t, l, run)
+			got := movedBy(t, l, run)
 			var want []audit.Spell
 			for _, s := range spells(t, l, audit.AllSpells) {
 				if s.Closed == nil || s.Closed.Run == run.ID {
@@ -57,7 +57,7 @@ func TestMoved(t *testing.T) {
 		// What is only known as it was last judged is the verdict's to tell.
 		last := cmpopts.IgnoreFields(audit.Spell{}, "Outcome", "Excepted", "Seen", "Lost")
 		for i, run := range runs {
-			if diff := cmp.Diff(moved(t, l, run), then[i], last); diff != "" {
+			if diff := cmp.Diff(movedBy(t, l, run), then[i], last); diff != "" {
 				t.Fatalf("seed %d, day %d, asked a week later (-got +want):\n%s", seed, i, diff)
 			}
 		}
@@ -89,7 +89,7 @@ func TestMovedEnds(t *testing.T) {
 	}
 	simulated := runs[0]
 	simulated.Simulated = true
-	if got := moved(t, l, simulated); len(got) != 0 {
+	if got := movedBy(t, l, simulated); len(got) != 0 {
 		t.Errorf("a simulated run moved %d violations", len(got))
 	}
 }
