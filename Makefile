@@ -5,7 +5,7 @@ E2E      := $(shell grep -rl --include='*_test.go' '^//go:build e2e' . | xargs -
 BIN      := $(or $(CROSSCHECK_SERVERS),$(HOME)/.cache/crosscheck)/bin
 FUZZTIME ?= 10s
 
-.PHONY: bench build check e2e estate fuzz servers tools
+.PHONY: bench build check demo e2e estate fuzz servers tools
 .DEFAULT_GOAL := build
 
 build:
@@ -23,6 +23,10 @@ check: tools
 # The same estate on real servers, and the tests that need them.
 e2e: tools servers
 	go run ./testdata/estate/make run env CROSSCHECK_OPA=$(BIN)/opa CROSSCHECK_PROMTOOL=$(BIN)/promtool go test -count=1 -timeout 30m -tags e2e $(E2E)
+
+# The whole loop, step by step: violated, told, approved, repaired, proved, closed, searchable.
+demo: servers
+	go run ./testdata/estate/make run go test -count=1 -tags e2e -run 'TestLoop$$' -v ./cmd/crosscheck
 
 # Records testdata/estate anew, and the plan of its gate.
 estate: servers
