@@ -78,10 +78,12 @@ func ok(t *testing.T, err error) {
 }
 
 // cloud is the account as somebody sees it who may do everything.
-func (l *live) cloud() sdk.Config {
+func (l *live) cloud() sdk.Config { return cloudOf(repairAccount) }
+
+func cloudOf(account string) sdk.Config {
 	endpoint := os.Getenv("CROSSCHECK_MOTO")
 	cfg := sdk.Config{Region: "eu-west-1", BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
-	cfg.Credentials = sdk.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), "arn:aws:iam::"+repairAccount+":role/owner"))
+	cfg.Credentials = sdk.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), "arn:aws:iam::"+account+":role/owner"))
 	return cfg
 }
 
