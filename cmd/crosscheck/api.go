@@ -133,13 +133,13 @@ func (s standing) QueueTally(ctx context.Context) ([]audit.QueueTally, error) {
 	return l.QueueTally(ctx)
 }
 
-// RepairTally implements metrics.Ledger.
-func (s standing) RepairTally(ctx context.Context) (map[audit.RepairState]int64, error) {
+// RepairRates implements metrics.Ledger.
+func (s standing) RepairRates(ctx context.Context) ([]audit.RepairRate, error) {
 	l, err := s.ledger()
 	if err != nil {
 		return nil, err
 	}
-	return l.RepairTally(ctx)
+	return l.RepairRates(ctx)
 }
 
 // measure begins to measure: whatever this app makes afterwards is measured.

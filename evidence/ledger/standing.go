@@ -70,18 +70,3 @@ func (l *Ledger) QueueTally(ctx context.Context) ([]audit.QueueTally, error) {
 		return t, err
 	})
 }
-
-// RepairTally counts the repairs, by state.
-func (l *Ledger) RepairTally(ctx context.Context) (map[audit.RepairState]int64, error) {
-	type row struct {
-		state audit.RepairState
-		n     int64
-	}
-	rows, err := l.db.QueryContext(ctx, `SELECT state, count(*) FROM repairs GROUP BY state`)
-	list, err := collect(rows, err, func(rows *sql.Rows) (r row, err error) { return r, rows.Scan(&r.state, &r.n) })
-	out := map[audit.RepairState]int64{}
-	for _, r := range list {
-		out[r.state] = r.n
-	}
-	return out, err
-}

@@ -18,6 +18,7 @@ var repairStates = []audit.RepairState{
 type descs struct {
 	readable, decisions, excepted, gaps, sourceRequests, sourceErrors *prometheus.Desc
 	lastComplete, lastTook, open, runs, deliveries, oldest, repairs   *prometheus.Desc
+	byRunbook                                                         *prometheus.Desc
 	recurrence, expiry                                                *prometheus.Desc
 }
 
@@ -39,6 +40,7 @@ func newDescs() descs {
 		deliveries:     d("crosscheck_deliveries", "Deliveries on record.", "sink", "status"),
 		oldest:         d("crosscheck_delivery_oldest_waiting_seconds", "Age of the oldest delivery that waits for a sink; 0: none does.", "sink"),
 		repairs:        d("crosscheck_repairs", "Repairs on record.", "state"),
+		byRunbook:      d("crosscheck_runbook_repairs", "Repairs on record by runbook: the rate of success is verified over verified, failed, rolled_back and stuck.", "runbook", "state"),
 		recurrence:     d("crosscheck_recurrence_ratio", "Of the violations that owners were told of, the part that came back."),
 		expiry:         d("crosscheck_credential_expiry_timestamp_seconds", "When a credential stops working, where that can be known without asking anybody.", "source", "name", "kind"),
 	}
@@ -47,7 +49,7 @@ func newDescs() descs {
 func (d *descs) all() []*prometheus.Desc {
 	return []*prometheus.Desc{
 		d.readable, d.decisions, d.excepted, d.gaps, d.sourceRequests, d.sourceErrors, d.lastComplete, d.lastTook, d.open, d.runs,
-		d.deliveries, d.oldest, d.repairs, d.recurrence, d.expiry,
+		d.deliveries, d.oldest, d.repairs, d.byRunbook, d.recurrence, d.expiry,
 	}
 }
 
@@ -63,6 +65,18 @@ func (g *gathering) gauge(d *prometheus.Desc, v float64, labels ...string) {
 
 func (g *gathering) counter(d *prometheus.Desc, v int64, labels ...string) {
 	g.out = append(g.out, prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), valid(labels)...))
+}
+
+// repairs gives each state, also where there is none, and each runbook that was used.
+func (g *gathering) repairs(rates []audit.RepairRate) {
+	all := map[audit.RepairState]int64{}
+	for _, r := range rates {
+		all[r.State] += r.Count
+		g.gauge(g.descs.byRunbook, float64(r.Count), r.Runbook, string(r.State))
+	}
+	for _, state := range repairStates {
+		g.gauge(g.descs.repairs, float64(all[state]), string(state))
+	}
 }
 
 // valid makes of a ledger's text what a label may be.

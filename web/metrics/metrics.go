@@ -24,7 +24,8 @@ type Ledger interface {
 	// Newest numbers the latest run on record. What Standing tells changes with it alone.
 	Newest(ctx context.Context) (seq int64, err error)
 	QueueTally(ctx context.Context) ([]audit.QueueTally, error)
-	RepairTally(ctx context.Context) (map[audit.RepairState]int64, error)
+	// RepairRates counts the repairs of each runbook by their state.
+	RepairRates(ctx context.Context) ([]audit.RepairRate, error)
 }
 
 // Standing is what changes only when a run is recorded.

@@ -57,8 +57,8 @@ func (l *ledger) QueueTally(context.Context) ([]audit.QueueTally, error) {
 	return l.queues, l.count("queues")
 }
 
-func (l *ledger) RepairTally(context.Context) (map[audit.RepairState]int64, error) {
-	return map[audit.RepairState]int64{audit.RepairFailed: 2}, l.count("repairs")
+func (l *ledger) RepairRates(context.Context) ([]audit.RepairRate, error) {
+	return []audit.RepairRate{{Runbook: "close", State: audit.RepairFailed, Count: 1}, {Runbook: "tag", State: audit.RepairFailed, Count: 1}}, l.count("repairs")
 }
 
 func standing() *ledger {
@@ -163,6 +163,7 @@ func TestStanding(t *testing.T) {
 		"crosscheck_delivery_oldest_waiting_seconds{files}":                           0,
 		"crosscheck_repairs{failed}":                                                  2,
 		"crosscheck_repairs{stuck}":                                                   0,
+		"crosscheck_runbook_repairs{tag,failed}":                                      1,
 		"crosscheck_recurrence_ratio{}":                                               0.25,
 		"crosscheck_credential_expiry_timestamp_seconds{certificate,prod,kubernetes}": float64(now.Add(time.Hour).Unix()),
 		"crosscheck_ledger_readable{}":                                                1,

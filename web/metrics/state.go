@@ -88,7 +88,7 @@ func (s *state) gather(ctx context.Context) ([]prometheus.Metric, error) {
 		return nil, err
 	}
 	queues, qerr := s.cfg.Ledger.QueueTally(ctx)
-	repairs, rerr := s.cfg.Ledger.RepairTally(ctx)
+	repairs, rerr := s.cfg.Ledger.RepairRates(ctx)
 	if err := errors.Join(qerr, rerr); err != nil {
 		return nil, err
 	}
@@ -101,9 +101,7 @@ func (s *state) gather(ctx context.Context) ([]prometheus.Metric, error) {
 		g.counter(s.descs.runs, t.N, string(t.Trigger), string(t.Status))
 	}
 	g.deliveries(queues, s.cfg.Now())
-	for _, state := range repairStates {
-		g.gauge(s.descs.repairs, float64(repairs[state]), string(state))
-	}
+	g.repairs(repairs)
 	if s.cfg.Recurrence != nil {
 		rate, err := s.cfg.Recurrence(ctx)
 		if err != nil {
