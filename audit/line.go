@@ -186,6 +186,9 @@ func canonicalSet(b []byte, i int) int {
 // ascending compares two canonical strings, quotes included, by the bytes that they stand for.
 func ascending(x, y []byte) bool {
 	x, y = x[1:len(x)-1], y[1:len(y)-1]
+	if len(x) > 0 && len(y) > 0 && x[0] != y[0] && x[0] != '\\' && y[0] != '\\' { // mostly
+		return x[0] < y[0]
+	}
 	if bytes.IndexByte(x, '\\') < 0 && bytes.IndexByte(y, '\\') < 0 {
 		return bytes.Compare(x, y) < 0
 	}

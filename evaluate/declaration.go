@@ -10,7 +10,11 @@ import (
 // encode renders a declaration: how many entries and gaps there are, and each
 // text after its length.
 func (d declaration) encode() []byte {
-	b := binary.AppendUvarint(nil, uint64(len(d.entries)))
+	size := 2 * binary.MaxVarintLen64
+	for _, e := range d.entries {
+		size += len(e.Source) + len(e.Kind) + len(e.Key) + len(e.ID) + len(e.Origin) + len(e.Value) + 6*binary.MaxVarintLen32
+	}
+	b := binary.AppendUvarint(make([]byte, 0, size), uint64(len(d.entries)))
 	text := func(s string) { b = append(binary.AppendUvarint(b, uint64(len(s))), s...) }
 	for _, e := range d.entries {
 		text(e.Source)

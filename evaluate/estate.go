@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -258,9 +257,14 @@ func canonicalValue(v ast.Value) ([]byte, error) {
 }
 
 func sortedLookups(m map[lookupKey][]lookup.Hit) []lookupKey {
-	return slices.SortedFunc(maps.Keys(m), func(a, b lookupKey) int {
+	out := make([]lookupKey, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.SortFunc(out, func(a, b lookupKey) int {
 		return cmp.Or(cmp.Compare(a.source, b.source), cmp.Compare(a.kind, b.kind), cmp.Compare(a.key, b.key))
 	})
+	return out
 }
 
 // firstLine is an OPA error without its location's path and the lines after the first.

@@ -117,6 +117,9 @@ func (w *worker) indexBlock(ctx context.Context, b audit.Block, kept *keeping, a
 	if err != nil {
 		return indexed{}, err
 	}
+	if w.recent.keep(b.Digest, content) {
+		w.content = nil
+	}
 	out := indexed{block: b.Digest, part: part}
 	if kept != nil {
 		if out.plain = d.encode(); known && !bytes.Equal(out.plain, plain) {

@@ -44,6 +44,10 @@ func ordered[T any](ctx context.Context, j *judging, workers int, blocks []audit
 			w := j.hire()
 			for b := range todo {
 				read := func() (_ []byte, err error) {
+					if held := w.recent.take(blocks[b.i].Digest); held != nil {
+						w.content = held
+						return held, nil
+					}
 					w.content, err = blocks[b.i].Read(ctx, w.content[:0])
 					return w.content, err
 				}

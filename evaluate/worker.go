@@ -25,6 +25,7 @@ type judging struct {
 	sample   sampling
 	rooms    sync.Pool // of []audit.Decision
 	spare    sync.Pool // of *worker
+	recent   recent
 	carry    *carrying // nil: everything is evaluated
 	clock    Clock
 }

@@ -8,11 +8,11 @@ import (
 )
 
 // An audit allocates much and keeps little. Garbage is collected when the heap
-// is four times what lives, or earlier, lest all memory comes to more than is
+// is six times what lives, or earlier, lest all memory comes to more than is
 // usual; but never before the heap is twice what lives, which is Go's own
 // rule: a large estate needs more memory, not all of the CPU.
 const (
-	garbage = 300 // percent of what lives
+	garbage = 500 // percent of what lives
 	usual   = 768 << 20
 )
 

@@ -102,13 +102,14 @@ func (c *Collector) play(ctx context.Context, e entry, w audit.SnapshotWriter) e
 	}
 	var documents, size int64
 	var last string
+	var lines slab
 	err := c.read(e, sum, func(r io.Reader) error {
 		return audit.Lines(ctx, r, func(line []byte) error {
 			documents++
 			if size += int64(len(line)) + 1; size > e.Bytes {
 				return fmt.Errorf("more than the %d bytes recorded", e.Bytes)
 			}
-			res, err := audit.ParseLine(bytes.Clone(line))
+			res, err := audit.ParseLine(lines.clone(line))
 			if err != nil { // not as we render it: what it says counts
 				asStored = false
 				if res, err = audit.ParseResource(line); err != nil {
@@ -143,6 +144,22 @@ func (c *Collector) play(ctx context.Context, e entry, w audit.SnapshotWriter) e
 		err = fmt.Errorf("SHA-256 of the content is %s, %s was recorded", digest, e.Digest)
 	}
 	return err
+}
+
+// slab is room for lines one after another: a recording has many and short ones.
+type slab struct{ b []byte }
+
+func (s *slab) clone(line []byte) []byte {
+	const size = 32 << 10
+	if len(line) > cap(s.b)-len(s.b) {
+		if len(line) > size/4 {
+			return bytes.Clone(line)
+		}
+		s.b = make([]byte, 0, size)
+	}
+	from := len(s.b)
+	s.b = append(s.b, line...)
+	return s.b[from:len(s.b):len(s.b)]
 }
 
 // read reads the content of one file, and writes what is read to sum. It reads

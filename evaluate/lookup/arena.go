@@ -3,6 +3,7 @@ package lookup
 import (
 	"cmp"
 	"encoding/binary"
+	"math/bits"
 	"slices"
 	"sort"
 )
@@ -92,11 +93,24 @@ func (a *arena) sort() {
 	})
 }
 
+// first is where in a sorted arena records with a hash, or one beyond it, begin.
+// Hashes are spread evenly, so that it is near where it would be among equal steps.
+func (a *arena) first(hash uint64) int {
+	guess, _ := bits.Mul64(hash, uint64(len(a.refs)))
+	low, high := int(guess), int(guess) //nolint:gosec // less than len(a.refs)
+	for step := 64; low > 0 && a.refs[low-1].hash >= hash; step *= 2 {
+		high, low = low, max(low-step, 0)
+	}
+	for step := 64; high < len(a.refs) && a.refs[high].hash < hash; step *= 2 {
+		low, high = high, min(high+step, len(a.refs))
+	}
+	return low + sort.Search(high-low, func(i int) bool { return a.refs[low+i].hash >= hash })
+}
+
 // find returns the hits of a sorted arena.
 func (a *arena) find(hash uint64, name []byte) ([]Hit, error) {
 	var out []Hit
-	i := sort.Search(len(a.refs), func(i int) bool { return a.refs[i].hash >= hash })
-	for ; i < len(a.refs) && a.refs[i].hash == hash; i++ {
+	for i := a.first(hash); i < len(a.refs) && a.refs[i].hash == hash; i++ {
 		r := content(a.record(a.refs[i]))
 		if !r.named(name) {
 			continue

@@ -215,6 +215,8 @@ func (m *Machine) builtinContext(offline bool) topdown.BuiltinContext {
 			Seed: rand.Reader, Capabilities: ast.CapabilitiesForThisVersion(),
 			Location: ast.NewLocation(nil, "", 0, 0), Cancel: topdown.NewCancel(),
 		}
+		m.offline = ast.CapabilitiesForThisVersion()
+		m.offline.AllowNet = []string{} // no host
 	}
 	if m.builtins.Cache == nil {
 		m.builtins.Cache, m.builtins.NDBuiltinCache = builtins.Cache{}, builtins.NDBCache{}
@@ -223,9 +225,7 @@ func (m *Machine) builtinContext(offline bool) topdown.BuiltinContext {
 	b := *m.builtins
 	b.Context = m.ctx
 	if offline {
-		caps := *b.Capabilities
-		caps.AllowNet = []string{} // no host
-		b.Capabilities = &caps
+		b.Capabilities = m.offline
 	}
 	if m.ctx.Done() != nil {
 		b.Cancel = cancelOf{m.ctx}

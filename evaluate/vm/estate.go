@@ -70,13 +70,14 @@ var (
 
 // parseValue reads JSON that is not the document, off the tape.
 func (m *Machine) parseValue(raw []byte) (*Value, error) {
-	var d tape
+	d := &m.aside
+	d.texts = nil // those of values read before are still in use
 	v, err := d.parse(raw)
 	m.wild = m.wild || d.wild
 	if err != nil {
 		return nil, err
 	}
-	return m.detach(&d, v), nil
+	return m.detach(d, v), nil
 }
 
 // detach copies a value from a tape that will not be kept.

@@ -54,6 +54,7 @@ type Machine struct {
 
 	policy *Policy
 	doc    tape
+	aside  tape // for what is not the document
 	data   *Value
 	arena  arena
 	stack  []*Value
@@ -75,6 +76,7 @@ type Machine struct {
 	returned    *Value
 	results     []*Value
 	builtins    *topdown.BuiltinContext
+	offline     *ast.Capabilities // for builtins that need no network
 	expressions regexps
 	formatting  []byte // room for the text that is being made
 	cloning     bool   // texts are copied when they are converted

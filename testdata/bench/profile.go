@@ -33,7 +33,7 @@ func profileAudit(ctx context.Context, args []string, out io.Writer) (err error)
 		return err
 	}
 	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetGCPercent(300) // as crosscheck does
+		debug.SetGCPercent(500) // as crosscheck does
 	}
 	l, err := ledger.Open(ctx, filepath.Join(data, "ledger.db"))
 	if err != nil {
