@@ -194,6 +194,7 @@ func (j *job) begin(ctx context.Context, attempt string) error {
 		})
 	}
 	j.d.set(func(s *daemonState) { s.Running, s.Since = j.name(), j.since.UTC() })
+	j.d.told(j.d.notify.alive("auditing: " + j.name())) // a short audit may be over at the next beat
 	j.log.InfoContext(ctx, "audit begins", "trigger", string(j.order.Trigger), "attempt", attempt)
 	return nil
 }

@@ -52,7 +52,7 @@ func newKafka(cfg Kafka, now func() time.Time) (target, error) {
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(cfg.Brokers...), kgo.DefaultProduceTopic(cfg.Topic), kgo.ClientID("crosscheck"),
 		kgo.RecordDeliveryTimeout(deliveryTimeout), kgo.ProducerBatchCompression(kgo.ZstdCompression(), kgo.NoCompression()),
-		kgo.DialTimeout(10 * time.Second),
+		kgo.DialTimeout(10 * time.Second), kgo.MetadataMinAge(time.Second), kgo.UnknownTopicRetries(3),
 	}
 	if cfg.TLS {
 		pool, err := authorities(cfg.CAFile)
