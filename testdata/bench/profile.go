@@ -79,7 +79,7 @@ func auditOnce(ctx context.Context, recording, data string, l *ledger.Ledger) (a
 	a := audit.Auditor{
 		Collectors: []audit.Collector{c}, Decider: e, Engine: e.Name(), Vault: v, Ledger: l, Entity: "Bench", System: "Bench",
 		Kept: filepath.Join(data, "declared"),
-		Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		Now:  time.Now, Log: slog.New(slog.DiscardHandler),
 	}
 	return a.Run(ctx, audit.Order{Trigger: audit.Manual})
 }
