@@ -97,7 +97,9 @@ sinks:
 	night := func(encrypted bool, serial, code int) []string {
 		t.Helper()
 		for at := time.Now().Unix(); time.Now().Unix() == at; { // two nights within a second would be one run
-			time.Sleep(20 * time.Millisecond)
+			if err := pause(t.Context(), 20*time.Millisecond); err != nil {
+				t.Fatal(err)
+			}
 		}
 		h.write(t, "state.tfstate", volume(encrypted, serial))
 		out := h.exits(t, []int{code}, env, "audit")
