@@ -10,3 +10,6 @@ func samePack() []string { return []string{"audit", "--quiet"} }
 
 // daemonKills is how many daemons TestKillDaemon kills.
 const daemonKills = 100
+
+// repairKills is how many daemons TestKillDaemonRepairing kills.
+const repairKills = 30

@@ -10,3 +10,6 @@ func samePack() []string { return scoped() }
 
 // daemonKills is how many daemons TestKillDaemon kills.
 const daemonKills = 20
+
+// repairKills is how many daemons TestKillDaemonRepairing kills.
+const repairKills = 6

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evidence/ledger"
+)
+
+const repairingConfig = `version: 1
+entity: E
+system: S
+sources: {terraform: [{name: main, files: [state.tfstate]}]}
+sinks: {files: {}}
+api: {listen: "127.0.0.1:0"}
+schedules: [{name: often, cron: "*/2 * * * * *", retries: 20, backoff: 1s}]
+remediation:
+  runbooks: runbooks
+  approvers: [user:nobody]
+  failures: 100
+  exec: {programs: [WORK/fix]}
+  use: {fix-disk: {mode: auto, max_targets: 1000, max_percent: 100}}
+`
+
+const repairingRunbook = `id: fix-disk
+version: 1.0.0
+title: Encrypt a disk
+controls: [CMP-001]
+types: [terraform/aws_ebs_volume]
+runner: exec
+parameters:
+  disk: {from: resource, pointer: /native, pattern: '^aws_ebs_volume\.v[0-9]+$', max: 40}
+act: {argv: [WORK/fix, {param: disk}]}
+`
+
+// repairingFix notes that it was called, and encrypts one disk a little later.
+const repairingFix = `#!/bin/sh
+echo "$1" >>WORK/log
+sleep 0.3
+sed -i "/\"name\": \"${1#aws_ebs_volume.}\"/s/\"encrypted\": false/\"encrypted\": true/" WORK/state.tfstate
+`
+
+// disks is a state of n that are not encrypted, a line each.
+func disks(n int) string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf(`{"mode": "managed", "type": "aws_ebs_volume", "name": "v%d", "provider": "provider[\"registry.terraform.io/hashicorp/aws\"]", "instances": [{"schema_version": 0, "attributes": {"id": "vol-%d", "encrypted": false, "size": 8}, "sensitive_attributes": []}]}`, i, i)
+	}
+	return `{"version": 4, "terraform_version": "1.9.0", "serial": 1, "lineage": "8f1d2a6e-0000-4000-8000-000000000000", "outputs": {}, "resources": [` + "\n" + strings.Join(list, ",\n") + "\n]}\n"
+}
+
+// TestKillDaemonRepairing kills daemons at random moments while they repair by
+// themselves: no disk is repaired twice, each repair is settled in the end, by a
+// re-audit where it was cut, and each run is delivered.
+func TestKillDaemonRepairing(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	fill := strings.NewReplacer("WORK", h.dir).Replace
+	h.write(t, "crosscheck.yaml", fill(repairingConfig))
+	h.write(t, "runbooks/fix-disk.yaml", fill(repairingRunbook))
+	h.write(t, "fix", fill(repairingFix))
+	if err := os.Chmod(h.path("fix"), 0o700); err != nil { //nolint:gosec // it is to be run
+		t.Fatal(err)
+	}
+	n := 2 * repairKills
+	h.write(t, "state.tfstate", disks(n))
+	rng := rand.New(rand.NewPCG(7, uint64(n)))
+	for range repairKills {
+		cmd, stderr := startDaemon(t, h)
+		kill := time.AfterFunc(time.Second+time.Duration(rng.Int64N(int64(4*time.Second))), func() { _ = cmd.Process.Kill() })
+		err := cmd.Wait()
+		if kill.Stop(); err == nil || cmd.ProcessState.ExitCode() >= 0 {
+			t.Fatalf("the daemon ended by itself: %v\n%s", err, stderr)
+		}
+	}
+	cmd, stderr := startDaemon(t, h)
+	l, err := ledger.Open(t.Context(), h.ledger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	var list []audit.Repair
+	await(t, "every repair to be settled", func() bool {
+		list, err = l.Repairs(t.Context(), audit.RepairQuery{Limit: 10000})
+		if err != nil {
+			return false
+		}
+		tried := map[string]bool{}
+		for _, r := range list {
+			tried[r.Resource] = true
+		}
+		return len(tried) == n && !slices.ContainsFunc(list, func(r audit.Repair) bool { return !r.State.Settled() })
+	})
+	stopDaemon(t, cmd, stderr)
+	h.exits(t, []int{exitOK}, nil, "deliveries", "retry")
+	checkRepairedOnce(t, h, list)
+	cut := 0
+	for _, r := range list {
+		events, err := l.RepairEvents(t.Context(), r.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.ContainsFunc(events, func(e audit.RepairEvent) bool { return e.State == audit.RepairUnknown }) {
+			cut++
+		}
+	}
+	t.Logf("%d repairs were killed in the middle", cut)
+	waiting, err := l.Deliveries(t.Context(), ledger.DeliveryQuery{Status: audit.Waiting})
+	if err != nil || len(waiting) != 0 {
+		t.Errorf("%d deliveries wait, %v", len(waiting), err)
+	}
+}
+
+func checkRepairedOnce(t *testing.T, h home, list []audit.Repair) {
+	t.Helper()
+	log, err := os.ReadFile(h.path("log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := map[string]int{}
+	for disk := range strings.Lines(string(log)) {
+		if done[strings.TrimSpace(disk)]++; done[strings.TrimSpace(disk)] > 1 {
+			t.Errorf("%s was repaired %d times", strings.TrimSpace(disk), done[strings.TrimSpace(disk)])
+		}
+	}
+	states, began := map[audit.RepairState]int{}, 0
+	for _, r := range list {
+		states[r.State]++
+		if r.State.Began() {
+			began++
+		}
+		if r.State == audit.RepairVerified && (r.Verified == nil || r.Verified.Outcome != audit.Pass) {
+			t.Errorf("repair %s of %s is verified by %+v", r.ID, r.Resource, r.Verified)
+		}
+	}
+	t.Logf("%d calls, %v", len(done), states)
+	if states[audit.RepairVerified] < len(done)/2 || began < len(done) {
+		t.Errorf("%d disks were called for, of %d repairs that began: %v", len(done), began, states)
+	}
+}
