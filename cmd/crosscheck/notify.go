@@ -56,7 +56,7 @@ func (n *notifier) tell(lines ...string) error {
 		return fmt.Errorf("telling systemd: %w", err)
 	}
 	defer func() { _ = c.Close() }()
-	if err := c.SetWriteDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := c.SetWriteDeadline(time.Now().Add(200 * time.Millisecond)); err != nil {
 		return fmt.Errorf("telling systemd: %w", err)
 	}
 	if _, err := c.Write([]byte(strings.Join(lines, "\n"))); err != nil {
