@@ -169,6 +169,9 @@ func (a *app) runRepairs(ctx context.Context, output string) (err error) {
 	if errors.Is(err, audit.ErrElsewhere) {
 		return fmt.Errorf("repairs are run by another process now: %w", err)
 	}
+	if err != nil && len(moved) == 0 {
+		return err
+	}
 	if output == "json" {
 		err = errors.Join(err, a.json(map[string]any{"repairs": append([]audit.Repair{}, moved...)}))
 	} else {
