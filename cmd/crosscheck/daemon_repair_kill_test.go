@@ -19,7 +19,7 @@ system: S
 sources: {terraform: [{name: main, files: [state.tfstate]}]}
 sinks: {files: {}}
 api: {listen: "127.0.0.1:0"}
-schedules: [{name: often, cron: "*/2 * * * * *", retries: 20, backoff: 1s}]
+schedules: [{name: often, cron: "*/5 * * * * *", retries: 20, backoff: 1s}]
 remediation:
   runbooks: runbooks
   approvers: [user:nobody]
@@ -68,7 +68,7 @@ func TestKillDaemonRepairing(t *testing.T) {
 	if err := os.Chmod(h.path("fix"), 0o700); err != nil { //nolint:gosec // it is to be run
 		t.Fatal(err)
 	}
-	n := 2 * repairKills
+	n := 8 + repairKills/2
 	h.write(t, "state.tfstate", disks(n))
 	rng := rand.New(rand.NewPCG(7, uint64(n)))
 	for range repairKills {
@@ -80,12 +80,20 @@ func TestKillDaemonRepairing(t *testing.T) {
 		}
 	}
 	cmd, stderr := startDaemon(t, h)
+	await(t, "the last daemon", func() bool { return strings.Contains(stderr.String(), "daemon started") })
 	l, err := ledger.Open(t.Context(), h.ledger())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
 	var list []audit.Repair
+	t.Cleanup(func() {
+		for _, r := range list {
+			if t.Failed() && !r.State.Settled() {
+				t.Logf("%s is %s: %s", r.Resource, r.State, r.Reason)
+			}
+		}
+	})
 	await(t, "every repair to be settled", func() bool {
 		list, err = l.Repairs(t.Context(), audit.RepairQuery{Limit: 10000})
 		if err != nil {
