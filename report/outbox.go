@@ -112,7 +112,7 @@ func (o *Outbox) flush(ctx context.Context, s audit.Sink) error {
 		return nil // it is in the queue, and in good hands
 	}
 	if err != nil {
-		return err
+		return queueError{err}
 	}
 	_, err = o.due(ctx, s)
 	return errors.Join(err, release())
@@ -126,7 +126,7 @@ func (o *Outbox) due(ctx context.Context, s audit.Sink) (n int, err error) {
 	for {
 		list, err := o.cfg.Queue.Due(ctx, s.Name(), o.cfg.Now(), 100)
 		if err != nil {
-			return n, errors.Join(append(errs, err)...)
+			return n, errors.Join(append(errs, queueError{err})...)
 		}
 		fresh := 0
 		for _, d := range list {
@@ -199,7 +199,7 @@ func (o *Outbox) deliver(ctx context.Context, s audit.Sink, d audit.Delivery) (e
 	if d.Kind != audit.OfRun {
 		a, ok := s.(audit.Announcer)
 		if !ok || !a.Announces(d.Kind) {
-			return nil // it was configured to be told when this was queued, and is not any more
+			return Permanent(fmt.Errorf("sink %s is not told of a %s any more: the configuration was changed since it was queued", d.Sink, d.Kind))
 		}
 		return a.Announce(ctx, d.Announcement, d)
 	}
@@ -209,6 +209,11 @@ func (o *Outbox) deliver(ctx context.Context, s audit.Sink, d audit.Delivery) (e
 	}
 	return s.Deliver(ctx, rec, d)
 }
+
+// queueError keeps from trying anything: the ledger cannot be read or claimed.
+type queueError struct{ error }
+
+func (q queueError) Unwrap() error { return q.error }
 
 // Wake has Run look at once for what is owed.
 func (o *Outbox) Wake() {
@@ -236,14 +241,15 @@ func (o *Outbox) serve(ctx context.Context, s audit.Sink) {
 	said := ""
 	for ctx.Err() == nil {
 		err := o.flush(ctx, s)
-		// What a try came to is logged; what keeps from trying is said once.
-		if err != nil && ctx.Err() == nil && err.Error() != said {
-			o.cfg.Log.DebugContext(ctx, "outbox", "sink", s.Name(), "error", err.Error())
+		// What a try came to is logged there; what keeps from trying is said once, while it lasts.
+		now := ""
+		if q := (queueError{}); errors.As(err, &q) {
+			now = q.Error()
 		}
-		said = ""
-		if err != nil {
-			said = err.Error()
+		if now != "" && now != said && ctx.Err() == nil {
+			o.cfg.Log.WarnContext(ctx, "nothing can be delivered", "sink", s.Name(), "error", now)
 		}
+		said = now
 		timer := time.NewTimer(o.cfg.Poll)
 		select {
 		case <-ctx.Done():
