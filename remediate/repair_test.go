@@ -52,13 +52,13 @@ func TestRepairIsApprovedDoneAndVerified(t *testing.T) {
 func TestWhoMayApprove(t *testing.T) {
 	t.Parallel()
 	w := newWorld("logs", "www")
-	e, _ := setup(t, w, func(c *remediate.Config) { c.Approvers = []string{boss, manual} })
+	e, _ := setup(t, w, func(c *remediate.Config) { c.Approvers = []string{boss, manual, "token:asker", "slack:Asker"} })
 	r, err := e.Request(t.Context(), decisionOf(w, "logs"), "", manual)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for by, want := range map[string]string{
-		manual: "somebody else must approve it", "user:nobody": "may not decide", remediate.Itself: "may not decide", "": "may not decide",
+		manual: "somebody else must approve it", "token:asker": "somebody else must approve it", "slack:Asker": "somebody else must approve it", "user:nobody": "may not decide", remediate.Itself: "may not decide", "": "may not decide",
 	} {
 		if _, err := e.Approve(t.Context(), r.ID, by); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("approved by %q: %v, want %q", by, err, want)
