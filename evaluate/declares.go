@@ -22,8 +22,12 @@ func (e *Engine) CanDeclare(source, typ string) ([]string, error) {
 // whose resources can declare something. Whether others can too, CanDeclare tells.
 func (e *Engine) DeclaringTypes(source string) ([]string, error) {
 	lib := e.library(e.lib.Catalog.Controls)
+	all, err := lib.rewritten()
+	if err != nil {
+		return nil, err
+	}
 	named := map[string]bool{}
-	for _, m := range lib.declaring() {
+	for _, m := range all.declaring() {
 		ast.WalkTerms(m, func(t *ast.Term) bool {
 			if s, ok := t.Value.(ast.String); ok && s != "" {
 				named[string(s)] = true

@@ -84,7 +84,7 @@ func (e *Engine) library(controls []audit.Control) *library {
 	if e.prepared[key] == nil {
 		modules := e.lib.Modules()
 		e.prepared[key] = &library{
-			modules: modules, params: e.lib.Parameters(), referee: &referee{modules: modules},
+			modules: modules, rewritten: sync.OnceValues(func() (*graph, error) { return rewrittenGraph(modules) }), params: e.lib.Parameters(), referee: &referee{modules: modules},
 			controls: controls, programs: map[kind]*program{}, declared: map[string][]string{},
 		}
 	}

@@ -23,16 +23,18 @@ func (e *Engine) Residual(ctx context.Context, source, typ string) (string, erro
 	if err != nil {
 		return "", err
 	}
+	written, err := p.opa.modules()
+	if err != nil {
+		return "", err
+	}
 	var b strings.Builder
 	for _, pt := range p.parts {
 		entry, err := entryModule([]part{pt})
 		if err != nil {
 			return "", err
 		}
-		modules := map[string]*ast.Module{"crosscheck/entry.rego": entry}
-		for name, m := range p.opa.modules {
-			modules[name] = m
-		}
+		modules := maps.Clone(written)
+		modules["crosscheck/entry.rego"] = entry
 		pq, err := partial(ctx, modules, "data.crosscheck.entry.out = x", p.kind, newStore(lib.params, "", nil))
 		if err != nil {
 			return "", err

@@ -1,7 +1,6 @@
 package evaluate
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -47,7 +46,7 @@ type frame struct {
 }
 
 func (a *analysis) call(f *ir.Func, args []value) value {
-	key := fmt.Sprint(f.Name, args)
+	key := nameOf(f, args)
 	if v, ok := a.memo[key]; ok {
 		return v
 	}
@@ -63,6 +62,15 @@ func (a *analysis) call(f *ir.Func, args []value) value {
 	}
 	a.memo[key] = fr.returned
 	return fr.returned
+}
+
+// nameOf names a function with its arguments.
+func nameOf(f *ir.Func, args []value) string {
+	b := []byte(f.Name)
+	for i := range args {
+		b = args[i].append(b)
+	}
+	return string(b)
 }
 
 // nested runs a block that may be left early: what it gave a local may hold afterwards.

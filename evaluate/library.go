@@ -14,10 +14,11 @@ import (
 
 // library prepares programs, each once.
 type library struct {
-	modules  map[string]*ast.Module
-	params   map[string]any
-	controls []audit.Control // selected
-	referee  *referee
+	modules   map[string]*ast.Module
+	rewritten func() (*graph, error) // compiled, each estate kind under a name of its own; once
+	params    map[string]any
+	controls  []audit.Control // selected
+	referee   *referee
 
 	mu       sync.RWMutex
 	programs map[kind]*program
@@ -62,15 +63,15 @@ func (l *library) kindsOf(source, typ string) ([]string, error) {
 	if kinds, ok := l.declared[key]; ok {
 		return kinds, nil
 	}
-	modules, err := fold(l.declaring(), kind{source, typ})
+	all, err := l.rewritten()
 	if err != nil {
 		return nil, err
 	}
-	kinds, err := splitEstate(modules)
+	modules, err := fold(all.declaring(), kind{source, typ})
 	if err != nil {
 		return nil, err
 	}
-	l.declared[key] = sortedKeys(kinds)
+	l.declared[key] = sortedKeys(estateKinds(modules))
 	return l.declared[key], nil
 }
 

@@ -18,7 +18,7 @@ import (
 // Its queries are prepared when they are first needed.
 type residual struct {
 	kind
-	modules map[string]*ast.Module
+	modules func() (map[string]*ast.Module, error)
 	params  map[string]any
 	parts   []part
 	kinds   map[string][]string
@@ -248,7 +248,11 @@ func (r *residual) prepare(ctx context.Context, parts []part) (*query, error) {
 }
 
 func (r *residual) withEntry(ctx context.Context, entry *ast.Module) (*query, error) {
-	modules := maps.Clone(r.modules)
+	written, err := r.modules()
+	if err != nil {
+		return nil, err
+	}
+	modules := maps.Clone(written)
 	modules["crosscheck/entry.rego"] = entry
 	return prepare(ctx, modules, "data.crosscheck.entry.out = x", r.kind, r.params)
 }

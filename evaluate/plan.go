@@ -22,9 +22,10 @@ type plan struct {
 }
 
 // planRules plans the rules named (as controls.storage.public_access.violation)
-// with all that they call. The plan of the query that names them is not used.
+// with all that they call, of modules that are rewritten. The plan of the query
+// that names them is not used.
 func planRules(ctx context.Context, modules map[string]*ast.Module, rules []string) (*plan, error) {
-	c, err := compiledFor(ast.EvalModeIR, modules)
+	c, err := planning(modules)
 	if err != nil {
 		return nil, err
 	}

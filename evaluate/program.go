@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -54,14 +53,15 @@ type partRules struct {
 // modules, and these are planned.
 func (l *library) specialise(ctx context.Context, k kind) (*program, error) {
 	controls := l.applicable(k)
-	modules, err := fold(l.needed(controls), k)
+	all, err := l.rewritten()
 	if err != nil {
 		return nil, err
 	}
-	kinds, err := splitEstate(modules)
+	modules, err := fold(all.needed(controls), k)
 	if err != nil {
 		return nil, err
 	}
+	kinds := estateKinds(modules)
 	p := &program{kind: k, declares: kinds}
 	if len(controls) == 0 && len(kinds) == 0 {
 		return p, nil
@@ -76,7 +76,7 @@ func (l *library) specialise(ctx context.Context, k kind) (*program, error) {
 	for _, k := range sortedKeys(kinds) {
 		rules = append(rules, kinds[k]...)
 	}
-	modules = reachable(modules, rules)
+	modules = newGraph(modules).reachable(rules)
 	if p.plan, err = planWithAttributes(ctx, modules, rules, controls); err != nil {
 		return nil, fmt.Errorf("library for %s: %w", k, err)
 	}
@@ -89,44 +89,21 @@ func (l *library) specialise(ctx context.Context, k kind) (*program, error) {
 		}
 		p.parts = append(p.parts, pt)
 	}
-	p.opa = &residual{kind: k, modules: modules, params: l.params, parts: p.parts, kinds: kinds}
+	p.opa = &residual{kind: k, modules: sync.OnceValues(func() (map[string]*ast.Module, error) { return l.asWritten(k, rules) }), params: l.params, parts: p.parts, kinds: kinds}
 	return p, l.knownKinds(p)
 }
 
-// reachable are the modules of the packages that rules are in, and of those that
-// these read, however indirectly.
-func reachable(modules map[string]*ast.Module, rules []string) map[string]*ast.Module {
-	out, seen, packages := map[string]*ast.Module{}, map[string]bool{}, make(map[string]string, len(modules))
-	for name, m := range modules {
-		packages[name] = strings.TrimPrefix(m.Package.Path.String(), "data.")
+// asWritten are the modules that rules need, folded for a kind and not compiled.
+func (l *library) asWritten(k kind, rules []string) (map[string]*ast.Module, error) {
+	modules, err := fold(l.modules, k)
+	if err != nil {
+		return nil, err
 	}
-	var visit func(path string)
-	visit = func(path string) {
-		if seen[path] {
-			return
-		}
-		seen[path] = true
-		for name, m := range modules {
-			if pkg := packages[name]; out[name] != nil || !below(path, pkg) && !below(pkg, path) {
-				continue
-			}
-			out[name] = m
-			ast.WalkRefs(m, func(r ast.Ref) bool {
-				if r.HasPrefix(ast.DefaultRootRef) {
-					visit(strings.TrimPrefix(strings.TrimPrefix(r.ConstantPrefix().String(), "data"), "."))
-				}
-				return false
-			})
-		}
+	if err := splitEstate(modules); err != nil {
+		return nil, err
 	}
-	for _, r := range rules {
-		visit(r)
-	}
-	return out
+	return newGraph(modules).reachable(rules), nil
 }
-
-// below tells whether a dotted path is, or is below, another.
-func below(path, at string) bool { return at == "" || path == at || strings.HasPrefix(path, at+".") }
 
 // planWithAttributes plans rules and the attributes that controls read through
 // them, which can be asked alone then. Nearly always they are in the plan anyway.
@@ -214,30 +191,6 @@ func (l *library) applicable(k kind) []audit.Control {
 	for _, c := range l.controls {
 		if c.AppliesToType(k.source, k.typ) {
 			out = append(out, c)
-		}
-	}
-	return out
-}
-
-// needed are the modules that controls can read, and those that declare: of a
-// large library the fewest, and each that is folded is copied first.
-func (l *library) needed(controls []audit.Control) map[string]*ast.Module {
-	var rules []string
-	for _, c := range controls {
-		rules = append(rules, c.Package)
-	}
-	for _, m := range l.declaring() {
-		rules = append(rules, strings.TrimPrefix(m.Package.Path.String(), "data."))
-	}
-	return reachable(l.modules, rules)
-}
-
-// declaring are the modules that declare what others may look up.
-func (l *library) declaring() map[string]*ast.Module {
-	out := map[string]*ast.Module{}
-	for name, m := range l.modules {
-		if slices.ContainsFunc(m.Rules, func(r *ast.Rule) bool { return r.Head.Name == "estate" }) {
-			out[name] = m
 		}
 	}
 	return out

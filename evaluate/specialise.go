@@ -25,41 +25,53 @@ type kind struct{ source, typ string }
 
 func (k kind) String() string { return k.source + "/" + k.typ }
 
+// known is the literal that a reference stands for, nil if it is none: source and
+// type are known, the type unless any of the source is meant.
+func (k kind) known(r ast.Ref) *ast.Term {
+	if len(r) != 2 || !r[0].Equal(ast.InputRootDocument) {
+		return nil
+	}
+	switch key, _ := r[1].Value.(ast.String); {
+	case key == "source":
+		return ast.StringTerm(k.source)
+	case key == "type" && k.typ != "":
+		return ast.StringTerm(k.typ)
+	}
+	return nil
+}
+
 // fold replaces input.source and input.type by what is known and drops the rules
 // that can then never be true. OPA's partial evaluation does the same for most
 // rules, but not for those that only a comprehension refers to.
 func fold(modules map[string]*ast.Module, k kind) (map[string]*ast.Module, error) {
-	known := map[string]ast.Value{"source": ast.String(k.source)}
-	if k.typ != "" { // any type of the source
-		known["type"] = ast.String(k.typ)
-	}
 	out := make(map[string]*ast.Module, len(modules))
 	for name, m := range modules {
-		x, err := ast.TransformRefs(m.Copy(), func(r ast.Ref) (ast.Value, error) {
-			if len(r) == 2 && r[0].Equal(ast.InputRootDocument) {
-				if key, ok := r[1].Value.(ast.String); ok && known[string(key)] != nil {
-					return known[string(key)], nil
-				}
+		fewer := *m
+		fewer.Rules = k.living(m.Rules)
+		x, err := ast.TransformRefs(fewer.Copy(), func(r ast.Ref) (ast.Value, error) {
+			if literal := k.known(r); literal != nil {
+				return literal.Value, nil
 			}
 			return r, nil
 		})
 		if err != nil {
 			return nil, fmt.Errorf("specialising %s for %s: %w", name, k, err)
 		}
-		folded := x.(*ast.Module)
-		folded.Rules = living(folded)
-		out[name] = folded
+		out[name] = x.(*ast.Module)
+		for _, r := range out[name].Rules {
+			k.reduce(r)
+		}
 	}
 	return out, nil
 }
 
-// living drops the dead rules. The last one of a name stays, without anything to
-// ask: a set of which nothing is left is empty, not undefined.
-func living(m *ast.Module) []*ast.Rule {
+// living leaves out the dead rules. One of a name stays, without anything to ask
+// once it is reduced: a set of which nothing is left is empty, not undefined.
+func (k kind) living(rules []*ast.Rule) []*ast.Rule {
 	var out, dropped []*ast.Rule
 	alive := map[string]bool{}
-	for _, r := range m.Rules {
-		if dead(r) {
+	for _, r := range rules {
+		if _, dead := k.body(r); dead {
 			dropped = append(dropped, r)
 			continue
 		}
@@ -67,21 +79,32 @@ func living(m *ast.Module) []*ast.Rule {
 		alive[ruleName(r)] = true
 	}
 	for _, r := range dropped {
-		if name := ruleName(r); !alive[name] && name != "estate" {
+		if name := ruleName(r); !alive[name] && name != "estate" && !strings.HasPrefix(name, estatePrefix) {
 			alive[name] = true
-			out = append(out, never(r))
+			out = append(out, r)
 		}
 	}
 	return out
 }
 
+// reduce drops from the body of a rule what is known to be true. Of a dead rule
+// nothing is left.
+func (k kind) reduce(r *ast.Rule) {
+	body, dead := k.body(r)
+	if dead {
+		never(r)
+		return
+	}
+	r.Body = ast.NewBody(body...)
+}
+
 func ruleName(r *ast.Rule) string { return r.Head.Ref().GroundPrefix().String() }
 
-// never is a rule of the same shape that does not hold. Its value is of any
-// type, so that what uses the rule still compiles.
-func never(r *ast.Rule) *ast.Rule {
+// never makes of a rule one of the same shape that does not hold. Its value is of
+// any type, so that what uses the rule still compiles.
+func never(r *ast.Rule) {
 	r.Head = r.Head.Copy()
-	none := ast.CallTerm(ast.RefTerm(ast.VarTerm("json"), ast.StringTerm("unmarshal")), ast.StringTerm("null"))
+	none := ast.VarTerm("none__")
 	for i, t := range r.Head.Reference {
 		if i > 0 && !t.IsGround() {
 			r.Head.Reference[i] = ast.StringTerm("none")
@@ -93,41 +116,43 @@ func never(r *ast.Rule) *ast.Rule {
 	if r.Head.Value != nil {
 		r.Head.Value = none
 	}
-	r.Body = ast.NewBody(ast.NewExpr(ast.BooleanTerm(false)))
-	return r
+	r.Body = ast.NewBody(ast.NewExpr(ast.BooleanTerm(false)), ast.JSONUnmarshal.Expr(ast.StringTerm("null"), none))
 }
 
-// dead tells whether a rule's body is known to be false. It also drops from the
-// body what is known to be true.
-func dead(r *ast.Rule) bool {
+// body is what is left of a rule's body without what is known to be true; dead
+// tells whether something in it is known to be false.
+func (k kind) body(r *ast.Rule) (left ast.Body, dead bool) {
 	if r.Default || r.Else != nil || len(r.Head.Args) > 0 {
-		return false
+		return r.Body, false
 	}
+	locals := map[ast.Var]*ast.Term{}
 	for _, e := range r.Body {
-		if truth, known := constant(e); known && !truth {
-			return true
+		truth, known := k.constant(e, locals)
+		switch {
+		case known && !truth:
+			return nil, true
+		case !known:
+			left = append(left, e)
 		}
 	}
-	var body ast.Body
-	for _, e := range r.Body {
-		if truth, known := constant(e); !known || !truth {
-			body.Append(e.Copy())
-		}
+	if len(left) == 0 {
+		left = ast.Body{ast.NewExpr(ast.BooleanTerm(true))}
 	}
-	if len(body) == 0 {
-		body = ast.NewBody(ast.NewExpr(ast.BooleanTerm(true)))
-	}
-	r.Body = body
-	return false
+	return left, false
 }
 
-// constant evaluates x == y, x != y and x in {…} where everything is a literal.
-func constant(e *ast.Expr) (truth, known bool) {
+// constant evaluates x == y, x != y and x in {…} where everything is a literal,
+// or a local that one was given to: the compiler leaves no reference among the
+// arguments of a call.
+func (k kind) constant(e *ast.Expr, locals map[ast.Var]*ast.Term) (truth, known bool) {
 	if !e.IsCall() || len(e.With) > 0 || len(e.Operands()) != 2 {
 		return false, false
 	}
-	a, b := e.Operand(0), e.Operand(1)
-	if !a.IsGround() || !b.IsGround() || hasRef(a) || hasRef(b) {
+	a, b := k.literal(e.Operand(0), locals), k.literal(e.Operand(1), locals)
+	if a == nil || b == nil {
+		if v, ok := e.Operand(0).Value.(ast.Var); ok && b != nil && !e.Negated && e.IsEquality() {
+			locals[v] = b
+		}
 		return false, false
 	}
 	switch e.Operator().String() {
@@ -152,6 +177,22 @@ func constant(e *ast.Expr) (truth, known bool) {
 	return truth != e.Negated, true
 }
 
+// literal is what a term is, nil where that is not known beforehand.
+func (k kind) literal(t *ast.Term, locals map[ast.Var]*ast.Term) *ast.Term {
+	switch v := t.Value.(type) {
+	case ast.Var:
+		return locals[v]
+	case ast.Ref:
+		return k.known(v)
+	case ast.String:
+		return t
+	}
+	if !t.IsGround() || hasRef(t) {
+		return nil
+	}
+	return t
+}
+
 // hasRef tells whether a ground term still has to be looked up or computed.
 func hasRef(t *ast.Term) bool {
 	found := false
@@ -170,9 +211,7 @@ const estatePrefix = "estate__"
 
 // splitEstate adds, beside every rule `estate contains {"kind": k, …}`, the same
 // rule under a name of its own, so that what each kind reads can be told apart.
-// It returns the path of each kind's rules.
-func splitEstate(modules map[string]*ast.Module) (map[string][]string, error) {
-	kinds := map[string][]string{}
+func splitEstate(modules map[string]*ast.Module) error {
 	for _, name := range sortedKeys(modules) {
 		m := modules[name]
 		var more []*ast.Rule
@@ -182,21 +221,32 @@ func splitEstate(modules map[string]*ast.Module) (map[string][]string, error) {
 			}
 			k, err := estateKind(r)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			c := r.Copy()
 			c.Head.Name = ast.Var(estatePrefix + k)
 			c.Head.Reference = ast.Ref{ast.VarTerm(estatePrefix + k)}
 			c.Module = m
 			more = append(more, c)
-			path := strings.TrimPrefix(m.Package.Path.String(), "data.") + "." + estatePrefix + k
-			if !slices.Contains(kinds[k], path) {
-				kinds[k] = append(kinds[k], path)
-			}
 		}
 		m.Rules = append(m.Rules, more...)
 	}
-	return kinds, nil
+	return nil
+}
+
+// estateKinds are the kinds that modules declare, and the paths of each one's rules.
+func estateKinds(modules map[string]*ast.Module) map[string][]string {
+	kinds := map[string][]string{}
+	for _, name := range sortedKeys(modules) {
+		pkg := strings.TrimPrefix(modules[name].Package.Path.String(), "data.")
+		for _, r := range modules[name].Rules {
+			k, ok := strings.CutPrefix(ruleName(r), estatePrefix)
+			if path := pkg + "." + estatePrefix + k; ok && !slices.Contains(kinds[k], path) {
+				kinds[k] = append(kinds[k], path)
+			}
+		}
+	}
+	return kinds
 }
 
 // plainName is what a kind is called: it becomes part of a rule's name.
@@ -245,20 +295,40 @@ func parse(name, text string) (*ast.Module, error) {
 	return m, nil
 }
 
+// checks are the stages of compiling that change nothing. The library was held
+// to them when it was loaded.
+var checks = []ast.StageID{
+	ast.StageCheckUnusedImports, ast.StageCheckKeywordOverrides, ast.StageCheckDuplicateImports, ast.StageCheckVoidCalls, ast.StageCheckRuleConflicts,
+	ast.StageCheckUndefinedFuncs, ast.StageCheckRecursion, ast.StageCheckTypes, ast.StageCheckUnsafeBuiltins, ast.StageCheckDeprecatedBuiltins,
+	ast.StageParseMetadataBlocks, ast.StageBuildRequiredCapabilities,
+}
+
+// trees are the stages that only find out where rules are, and which names are taken.
+var trees = []ast.StageID{ast.StageInitLocalVarGen, ast.StageSetModuleTree, ast.StageSetRuleTree}
+
 // compiled compiles copies of modules, so that one set serves several compilers:
 // partial evaluation writes into the compiler it is given.
 func compiled(modules map[string]*ast.Module) (*ast.Compiler, error) {
-	return compiledFor(ast.EvalModeTopdown, modules)
+	return compiledBy(ast.NewCompiler().WithSkipStages(checks...), modules)
 }
 
-// compiledFor is compiled for OPA's evaluator, or for planning, which needs no indices.
-func compiledFor(mode ast.CompilerEvalMode, modules map[string]*ast.Module) (*ast.Compiler, error) {
-	c := ast.NewCompiler().WithEvalMode(mode)
-	copies := make(map[string]*ast.Module, len(modules))
-	for name, m := range modules {
-		copies[name] = m.Copy()
+// rewritten are copies of modules as the compiler leaves them for planning.
+func rewritten(modules map[string]*ast.Module) (map[string]*ast.Module, error) {
+	c, err := compiledBy(ast.NewCompiler().WithEvalMode(ast.EvalModeIR).WithSkipStages(checks...), modules)
+	if err != nil {
+		return nil, err
 	}
-	if c.Compile(copies); c.Failed() {
+	return c.Modules, nil
+}
+
+// planning is a compiler of what is rewritten already.
+func planning(modules map[string]*ast.Module) (*ast.Compiler, error) {
+	done := slices.DeleteFunc(ast.AllStages(), func(s ast.StageID) bool { return slices.Contains(trees, s) })
+	return compiledBy(ast.NewCompiler().WithSkipStages(done...), modules)
+}
+
+func compiledBy(c *ast.Compiler, modules map[string]*ast.Module) (*ast.Compiler, error) {
+	if c.Compile(modules); c.Failed() {
 		return nil, c.Errors
 	}
 	return c, nil

@@ -1,9 +1,8 @@
 package evaluate
 
 import (
-	"fmt"
 	"slices"
-	"strings"
+	"strconv"
 )
 
 // value is what a local may hold: something at a place of the input or data
@@ -49,7 +48,10 @@ func joinOf(a, b *value) *value {
 }
 
 func union(a, b []string) []string {
-	if len(b) == 0 {
+	switch {
+	case len(a) == 0:
+		return b
+	case !slices.ContainsFunc(b, func(s string) bool { return !slices.Contains(a, s) }): // mostly
 		return a
 	}
 	out := slices.Concat(a, b)
@@ -65,14 +67,20 @@ func (v value) literals() ([]string, bool) {
 // String names the value. Two values have one name only if they are equal: what
 // a function reads is remembered by the names of its arguments.
 func (v value) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "(%q %q %t", v.places, v.strings, v.other)
-	for _, part := range []*value{v.elems, v.keys} {
-		if part == nil {
-			b.WriteString(" -")
-		} else {
-			b.WriteString(" " + part.String())
-		}
+	return string(v.append(nil))
+}
+
+func (v *value) append(b []byte) []byte {
+	if v == nil {
+		return append(b, '-')
 	}
-	return b.String() + ")"
+	b = append(b, '(')
+	for _, list := range [][]string{v.places, v.strings} {
+		for _, s := range list {
+			b = append(strconv.AppendQuote(b, s), ' ')
+		}
+		b = append(b, ';')
+	}
+	b = v.keys.append(v.elems.append(strconv.AppendBool(b, v.other)))
+	return append(b, ')')
 }

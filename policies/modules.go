@@ -21,10 +21,11 @@ type modules struct {
 	compiler *ast.Compiler
 	rules    map[string][]*ast.Rule // compiled, by full path: data.lib.keys.host
 	owners   map[string][]string    // package → paths of its modules
+	imports  map[string][]string    // path → packages whose rules its own read
 }
 
 func parse(files map[string][]byte) (*modules, error) {
-	m := &modules{files: files, parsed: map[string]*ast.Module{}, rules: map[string][]*ast.Rule{}, owners: map[string][]string{}}
+	m := &modules{files: files, parsed: map[string]*ast.Module{}, rules: map[string][]*ast.Rule{}, owners: map[string][]string{}, imports: map[string][]string{}}
 	all := map[string]*ast.Module{}
 	var problems []error
 	for _, path := range slices.Sorted(maps.Keys(files)) {
@@ -63,7 +64,24 @@ func parse(files map[string][]byte) (*modules, error) {
 			m.rules[name] = append(m.rules[name], rule)
 		}
 	}
+	for _, path := range m.paths {
+		m.imports[path] = m.importsOf(path)
+	}
 	return m, nil
+}
+
+// importsOf are the packages whose rules a module reads, whether it imports them or not.
+func (m *modules) importsOf(path string) []string {
+	found := map[string]bool{}
+	for _, rule := range m.compiled[path].Rules {
+		ast.WalkRefs(rule, func(ref ast.Ref) bool {
+			if _, rules := m.named(ref); len(rules) > 0 {
+				found[rules[0].Module.Package.Path.String()] = true
+			}
+			return false
+		})
+	}
+	return slices.Sorted(maps.Keys(found))
 }
 
 // inspectPackage sees that a module's package is below the folder that it lies in.
@@ -176,13 +194,8 @@ func (m *modules) digest(c audit.Control, parameters any) (string, error) {
 			continue
 		}
 		paths[path] = true
-		for _, rule := range m.compiled[path].Rules {
-			ast.WalkRefs(rule, func(ref ast.Ref) bool {
-				if _, rules := m.named(ref); len(rules) > 0 {
-					queue = append(queue, m.owners[rules[0].Module.Package.Path.String()]...)
-				}
-				return false
-			})
+		for _, pkg := range m.imports[path] {
+			queue = append(queue, m.owners[pkg]...)
 		}
 	}
 	if parameters == nil {

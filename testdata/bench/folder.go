@@ -153,7 +153,7 @@ func (*folder) Open(context.Context, string) (io.ReadCloser, error) {
 
 // childDecide decides the files of a folder and prints what is not a pass.
 func childDecide(ctx context.Context, library, files string, out io.Writer) error {
-	debug.SetGCPercent(300) // as crosscheck does
+	debug.SetGCPercent(500) // as crosscheck does
 	var data *folder
 	var lib *policies.Library
 	var g errgroup.Group

@@ -57,46 +57,52 @@ func self(args ...string) (process, error) {
 	return process{name: name, args: append([]string{"child"}, args...), out: io.Discard}, err
 }
 
-func opaExec(ctx context.Context, b *bench) ([]result, error) {
-	opa, err := tool("opa")
-	if err != nil {
-		return nil, err
+// opaExec asks with the library of so many variants; opa exec is asked of as many
+// files as it can do in some ten seconds.
+func opaExec(variants, others int) func(context.Context, *bench) ([]result, error) {
+	return func(ctx context.Context, b *bench) ([]result, error) {
+		opa, err := tool("opa")
+		if err != nil {
+			return nil, err
+		}
+		bundle := filepath.Join(b.dir, fmt.Sprintf("bundle-%d", variants))
+		if err := newLibrary(variants).Bundle(bundle); err != nil {
+			return nil, err
+		}
+		return b.rival(ctx, variants, b.size(others, 1000), `"expected":`, func(files string) process {
+			return process{name: opa, args: []string{"exec", "--bundle", bundle, "--decision", "bench/violations", files}}
+		})
 	}
-	bundle := filepath.Join(b.dir, "bundle")
-	if err := newLibrary(1).Bundle(bundle); err != nil {
-		return nil, err
-	}
-	n := b.size(10_000, 1000)
-	return b.rival(ctx, n, n, `"expected":`, func(files string) process {
-		return process{name: opa, args: []string{"exec", "--bundle", bundle, "--decision", "bench/violations", files}}
-	})
 }
 
 // conftest is asked of fewer files: it would need minutes for all of them.
-func conftest(ctx context.Context, b *bench) ([]result, error) {
-	path, err := tool("conftest")
-	if err != nil {
-		return nil, err
+func conftest(variants, others int) func(context.Context, *bench) ([]result, error) {
+	return func(ctx context.Context, b *bench) ([]result, error) {
+		path, err := tool("conftest")
+		if err != nil {
+			return nil, err
+		}
+		policy := filepath.Join(b.dir, fmt.Sprintf("conftest-%d", variants))
+		if err := newLibrary(variants).Namespaces(policy); err != nil {
+			return nil, err
+		}
+		return b.rival(ctx, variants, b.size(others, 100), `"msg":`, func(files string) process {
+			return process{name: path, args: []string{
+				"test", "--no-fail", "--no-color", "--output", "json", "--all-namespaces", "--data", filepath.Join(policy, "data.json"), "--policy", policy, files,
+			}}
+		})
 	}
-	policy := filepath.Join(b.dir, "conftest")
-	if err := newLibrary(1).Namespaces(policy); err != nil {
-		return nil, err
-	}
-	return b.rival(ctx, b.size(10_000, 1000), b.size(400, 100), `"msg":`, func(files string) process {
-		return process{name: path, args: []string{
-			"test", "--no-fail", "--no-color", "--output", "json", "--all-namespaces", "--data", filepath.Join(policy, "data.json"), "--policy", policy, files,
-		}}
-	})
 }
 
-// rival compares whole processes that decide such files by the same Rego: ours n
-// of them, the other one others of them. What they take is divided by the
+// rival compares whole processes that decide such files by the same Rego: ours
+// 10,000 of them, as many as one gate takes, the other one others of them. What they take is divided by the
 // number of files, start included: CPU time on one processor, and wall time on
 // all that there are, as whoever starts them has it. key stands once for each
 // violation in what the other one prints.
-func (b *bench) rival(ctx context.Context, n, others int, key string, other func(files string) process) ([]result, error) {
-	library := filepath.Join(b.dir, "library-40")
-	if err := newLibrary(1).write(library); err != nil {
+func (b *bench) rival(ctx context.Context, variants, others int, key string, other func(files string) process) ([]result, error) {
+	n := b.size(10_000, 1000)
+	library := filepath.Join(b.dir, fmt.Sprintf("library-%d", variants))
+	if err := newLibrary(variants).write(library); err != nil {
 		return nil, err
 	}
 	files, err := b.files(n)
