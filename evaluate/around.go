@@ -9,6 +9,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/plan"
 )
 
 // A decision that a gap or a token touches by what its control *can* read may
@@ -90,7 +91,7 @@ func (t told) is(a *answer) bool {
 // turns on what stands at a hole, it takes one way; always takes them all. Holes
 // are variables in the document: see punch.
 type inquiry struct {
-	plan  *plan
+	plan  *plan.Plan
 	part  part
 	input ast.Value
 	view  *view

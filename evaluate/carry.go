@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/plan"
 )
 
 // carrying takes over what an earlier run decided of blocks that have not
@@ -22,7 +23,7 @@ type carrying struct {
 	blocks    map[string]map[string]bool // origin → digests of the blocks it had
 	unchanged map[string]bool            // sources of which everything is as it was
 	asOf      string
-	carriable map[kind]bool
+	carriable map[plan.Kind]bool
 	checked   bool // something is evaluated all the same
 }
 
@@ -37,7 +38,7 @@ func (j *judging) carrying(ctx context.Context) (*carrying, error) {
 	}
 	out := &carrying{
 		lib: j.lib, took: c.Took, blocks: map[string]map[string]bool{}, unchanged: map[string]bool{},
-		asOf: audit.Stamp(j.request.AsOf), carriable: map[kind]bool{},
+		asOf: audit.Stamp(j.request.AsOf), carriable: map[plan.Kind]bool{},
 	}
 	var err error
 	if out.earlier, err = audit.NewEarlier(ctx, j.request.Vault, c.From); err != nil {
@@ -115,7 +116,7 @@ func (c *carrying) can(ctx context.Context, origin string, b audit.Block) (bool,
 		return false, nil
 	}
 	for _, t := range b.Types {
-		k := kind{audit.SourceOf(origin), t.Type}
+		k := plan.Kind{Source: audit.SourceOf(origin), Type: t.Type}
 		can, known := c.carriable[k]
 		if !known {
 			p, err := c.lib.program(ctx, k)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/plan"
 )
 
 // judge makes the decision of control i. What cannot be told comes before what was told.
@@ -56,7 +57,7 @@ func notEvaluated(reasons []audit.Reason) audit.Decision {
 }
 
 // undefinedReasons: an attribute without a value must not pass for a benign one.
-func undefinedReasons(a *answer, k kind) []audit.Reason {
+func undefinedReasons(a *answer, k plan.Kind) []audit.Reason {
 	var out []audit.Reason
 	for _, attr := range a.undefined {
 		out = append(out, audit.Reason{Code: "undefined", Where: attr, Detail: "attribute " + attr + " undefined for type " + k.String()})

@@ -27,7 +27,7 @@ func (e *Engine) DeclaringTypes(source string) ([]string, error) {
 		return nil, err
 	}
 	named := map[string]bool{}
-	for _, m := range all.declaring() {
+	for _, m := range all.Declaring() {
 		ast.WalkTerms(m, func(t *ast.Term) bool {
 			if s, ok := t.Value.(ast.String); ok && s != "" {
 				named[string(s)] = true

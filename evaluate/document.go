@@ -10,6 +10,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/plan"
 	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
 )
 
@@ -22,7 +23,7 @@ type document struct {
 	id     string
 	name   string
 	origin string
-	kind   kind
+	kind   plan.Kind
 	gaps   map[string]string    // pointer → reason
 	tokens []string             // pointers of redacted values
 	opa    ast.Value            // nil until somebody wants it
@@ -49,7 +50,7 @@ func (w *worker) read(line []byte) (*document, error) {
 	}
 	d.id, d.name = strings.Clone(text("id")), strings.Clone(text("name"))
 	d.origin = w.intern(text("origin"))
-	d.kind = kind{w.intern(text("source")), w.intern(text("type"))}
+	d.kind = plan.Kind{Source: w.intern(text("source")), Type: w.intern(text("type"))}
 	if err == nil {
 		d.gaps, err = w.texts(root, "gaps")
 	}
@@ -68,7 +69,7 @@ func (w *worker) refuse(line []byte, why error) (*document, error) {
 		return nil, fmt.Errorf("resource document: %w", why)
 	}
 	w.document = document{
-		line: line, id: h.ID, name: h.Name, origin: h.Origin, kind: kind{h.Source, h.Type}, gaps: h.Gaps, tokens: h.Redacted, tags: h.Tags,
+		line: line, id: h.ID, name: h.Name, origin: h.Origin, kind: plan.Kind{Source: h.Source, Type: h.Type}, gaps: h.Gaps, tokens: h.Redacted, tags: h.Tags,
 		refused: "the document cannot be read: " + why.Error(),
 	}
 	return &w.document, nil

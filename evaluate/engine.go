@@ -17,6 +17,7 @@ import (
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/evaluate/lookup"
+	"github.com/crosscheck-dev/crosscheck/evaluate/plan"
 	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
 	"github.com/crosscheck-dev/crosscheck/policies"
 )
@@ -84,8 +85,8 @@ func (e *Engine) library(controls []audit.Control) *library {
 	if e.prepared[key] == nil {
 		modules := e.lib.Modules()
 		e.prepared[key] = &library{
-			modules: modules, rewritten: sync.OnceValues(func() (*graph, error) { return rewrittenGraph(modules) }), params: e.lib.Parameters(), referee: &referee{modules: modules},
-			controls: controls, programs: map[kind]*program{}, declared: map[string][]string{},
+			modules: modules, rewritten: sync.OnceValues(func() (*plan.Graph, error) { return plan.Rewritten(modules) }), params: e.lib.Parameters(), referee: &referee{modules: modules},
+			controls: controls, programs: map[plan.Kind]*program{}, declared: map[string][]string{},
 		}
 	}
 	return e.prepared[key]
@@ -229,17 +230,17 @@ func (j *judging) outOfScope(b audit.Block) bool {
 }
 
 // Reads tells what a control can read for a type of resource.
-func (e *Engine) Reads(ctx context.Context, control, source, typ string) (Reads, error) {
-	p, err := e.library(e.lib.Catalog.Controls).program(ctx, kind{source, typ})
+func (e *Engine) Reads(ctx context.Context, control, source, typ string) (plan.Reads, error) {
+	p, err := e.library(e.lib.Catalog.Controls).program(ctx, plan.Kind{Source: source, Type: typ})
 	if err != nil {
-		return Reads{}, err
+		return plan.Reads{}, err
 	}
 	for _, pt := range p.parts {
 		if pt.ID == control {
 			return pt.reads().all, nil
 		}
 	}
-	return Reads{}, fmt.Errorf("control %s does not apply to %s/%s", control, source, typ)
+	return plan.Reads{}, fmt.Errorf("control %s does not apply to %s/%s", control, source, typ)
 }
 
 // Check specialises the library for every type that a control names, so that
@@ -249,7 +250,7 @@ func (e *Engine) Check(ctx context.Context) error {
 	for _, c := range e.lib.Catalog.Controls {
 		for _, want := range c.AppliesTo {
 			source, typ, _ := strings.Cut(want, "/")
-			if _, err := lib.program(ctx, kind{source, typ}); err != nil {
+			if _, err := lib.program(ctx, plan.Kind{Source: source, Type: typ}); err != nil {
 				return err
 			}
 		}

@@ -123,7 +123,7 @@ func (e *estate) add(d declaration) error {
 func (w *worker) declare(ctx context.Context, block []byte) (d declaration, err error) {
 	w.concealed, w.last = nil, nil
 	err = audit.EachLine(block, func(line []byte) error {
-		if p := w.last; p != nil && len(p.declares) == 0 && ofType(line, p.typ) { // as the one before, of the same origin
+		if p := w.last; p != nil && len(p.declares) == 0 && ofType(line, p.Type) { // as the one before, of the same origin
 			return nil
 		}
 		doc, err := w.read(line)
@@ -156,7 +156,7 @@ func ofType(line []byte, typ string) bool {
 
 // conceal notes what may hide entries of a kind that documents of a program declare.
 func (w *worker) conceal(p *program, kind, what string) {
-	w.concealed = append(w.concealed, concealed{p.source + "." + kind, what})
+	w.concealed = append(w.concealed, concealed{p.Source + "." + kind, what})
 }
 
 // entries appends what a document declares. What cannot be told is a gap of
@@ -195,7 +195,7 @@ func (w *worker) declared(ctx context.Context, p *program, doc *document, out []
 	}
 	values, err := p.opa.declared(ctx, w.store, doc)
 	for _, raw := range values {
-		out = append(out, newEntry(p.source, doc, raw))
+		out = append(out, newEntry(p.Source, doc, raw))
 	}
 	return out, err
 }
@@ -209,7 +209,7 @@ func (w *worker) declaredByMachine(ctx context.Context, p *program, doc *documen
 		}
 		list, _ := w.machine.Elements(set)
 		for _, v := range list {
-			e, err := w.entry(p.source, doc, v)
+			e, err := w.entry(p.Source, doc, v)
 			if err != nil {
 				return nil, err
 			}

@@ -7,6 +7,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/plan"
 	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
 )
 
@@ -65,7 +66,7 @@ func Unread(line []byte, pointers []string) (string, error) {
 	}
 	whole := w.machine.ToOPA(root).Value
 	for _, p := range append([]string{"/gaps", "/redacted"}, pointers...) {
-		whole = punchAt(whole, steps(p), p)
+		whole = punchAt(whole, plan.Steps(p), p)
 	}
 	return differs("", w.punched(&document{root: root}, pointers), whole), nil
 }

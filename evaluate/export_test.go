@@ -12,6 +12,7 @@ import (
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/evaluate/lookup"
+	"github.com/crosscheck-dev/crosscheck/evaluate/plan"
 	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
 )
 
@@ -19,7 +20,7 @@ import (
 // queries and support modules of the aggregate and of each control asked alone.
 func (e *Engine) Residual(ctx context.Context, source, typ string) (string, error) {
 	lib := e.library(e.lib.Catalog.Controls)
-	p, err := lib.program(ctx, kind{source, typ})
+	p, err := lib.program(ctx, plan.Kind{Source: source, Type: typ})
 	if err != nil {
 		return "", err
 	}
@@ -35,7 +36,7 @@ func (e *Engine) Residual(ctx context.Context, source, typ string) (string, erro
 		}
 		modules := maps.Clone(written)
 		modules["crosscheck/entry.rego"] = entry
-		pq, err := partial(ctx, modules, "data.crosscheck.entry.out = x", p.kind, newStore(lib.params, "", nil))
+		pq, err := partial(ctx, modules, "data.crosscheck.entry.out = x", p.Kind, newStore(lib.params, "", nil))
 		if err != nil {
 			return "", err
 		}
@@ -50,7 +51,7 @@ func (e *Engine) Residual(ctx context.Context, source, typ string) (string, erro
 }
 
 // AllReads tells what each control reads for each exact type it names.
-func (e *Engine) AllReads(ctx context.Context, yield func(c audit.Control, source, typ string, r Reads)) error {
+func (e *Engine) AllReads(ctx context.Context, yield func(c audit.Control, source, typ string, r plan.Reads)) error {
 	for _, c := range e.lib.Catalog.Controls {
 		for _, want := range c.AppliesTo {
 			source, typ, _ := strings.Cut(want, "/")
@@ -126,7 +127,7 @@ func (e *Engine) Declares(source, typ string) ([]string, error) {
 
 // AnythingReads tells whether a control or an estate rule reads at or below a pointer.
 func (e *Engine) AnythingReads(ctx context.Context, source, typ, pointer string) (bool, error) {
-	p, err := e.library(e.lib.Catalog.Controls).program(ctx, kind{source, typ})
+	p, err := e.library(e.lib.Catalog.Controls).program(ctx, plan.Kind{Source: source, Type: typ})
 	if err != nil {
 		return false, err
 	}

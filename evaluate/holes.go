@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/plan"
 )
 
 // hole is a place where a document does not say what the source says: a gap, or
@@ -66,7 +67,7 @@ func (p *program) touching(pointer string) *touching {
 	secret := make([]bool, len(p.parts))
 	kinds := sortedKeys(p.declares)
 	declares := make([]bool, len(kinds))
-	p.readers().touched(steps(pointer), func(r reader) {
+	p.readers().touched(plan.Steps(pointer), func(r reader) {
 		switch i := int(r.who); r.what {
 		case readsSecret:
 			secret[i] = true

@@ -29,7 +29,7 @@ var dataRoot = ast.Ref{ast.DefaultRootDocument}
 
 // rule is the value of a rule without arguments, nil if it is undefined.
 func (q *inquiry) rule(path string) (ast.Value, error) {
-	f := q.plan.funcs["g0.data."+path]
+	f := q.plan.Funcs["g0.data."+path]
 	if f == nil {
 		return nil, errUnclear
 	}
@@ -165,7 +165,7 @@ func (r *run) value(s ir.Stmt) (left, error) {
 	case *ir.MakeNumberIntStmt:
 		r.env[s.Target] = ast.Number(strconv.FormatInt(s.Value, 10))
 	case *ir.MakeNumberRefStmt:
-		r.env[s.Target] = ast.Number(r.plan.strings[s.Index])
+		r.env[s.Target] = ast.Number(r.plan.Strings[s.Index])
 	case *ir.MakeNullStmt:
 		r.env[s.Target] = ast.Null{}
 	case *ir.MakeArrayStmt:

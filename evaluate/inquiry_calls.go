@@ -17,7 +17,7 @@ func (r *run) callStmt(s *ir.CallStmt) (ast.Value, error) {
 	for i, o := range s.Args {
 		args[i] = r.given(o)
 	}
-	if f := r.plan.funcs[s.Func]; f != nil {
+	if f := r.plan.Funcs[s.Func]; f != nil {
 		return r.call(f, args)
 	}
 	for i := range args {

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/crosscheck-dev/crosscheck/evaluate/plan"
 )
 
 // A hole is a variable in a document that is otherwise ground, so that OPA's own
@@ -41,7 +43,7 @@ func (w *worker) punched(d *document, pointers []string) ast.Value {
 	}
 	u := &unread{machine: w.machine, object: d.root}
 	for _, p := range append([]string{"/gaps", "/redacted"}, pointers...) {
-		u.holes = append(u.holes, hidden{steps(p), p})
+		u.holes = append(u.holes, hidden{plan.Steps(p), p})
 	}
 	d.holed[key] = u
 	if slices.Contains(pointers, "") { // all of it

@@ -19,9 +19,9 @@ func (r *run) given(o ir.Operand) ast.Value {
 	case *ir.Local:
 		return r.env[*v]
 	case ir.StringIndex:
-		return ast.String(r.plan.strings[v])
+		return ast.String(r.plan.Strings[v])
 	case *ir.StringIndex:
-		return ast.String(r.plan.strings[*v])
+		return ast.String(r.plan.Strings[*v])
 	case ir.Bool:
 		return ast.Boolean(v)
 	case *ir.Bool:

@@ -10,23 +10,24 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/plan"
 )
 
 // library prepares programs, each once.
 type library struct {
 	modules   map[string]*ast.Module
-	rewritten func() (*graph, error) // compiled, each estate kind under a name of its own; once
+	rewritten func() (*plan.Graph, error) // compiled, each estate kind under a name of its own; once
 	params    map[string]any
 	controls  []audit.Control // selected
 	referee   *referee
 
 	mu       sync.RWMutex
-	programs map[kind]*program
+	programs map[plan.Kind]*program
 	declared map[string][]string // source/type → estate kinds
 }
 
 // program specialises the library for a kind of resource, or returns what it did before.
-func (l *library) program(ctx context.Context, k kind) (*program, error) {
+func (l *library) program(ctx context.Context, k plan.Kind) (*program, error) {
 	l.mu.RLock()
 	p := l.programs[k]
 	l.mu.RUnlock()
@@ -67,11 +68,11 @@ func (l *library) kindsOf(source, typ string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	modules, err := fold(all.declaring(), kind{source, typ})
+	modules, err := plan.Fold(all.Declaring(), plan.Kind{Source: source, Type: typ})
 	if err != nil {
 		return nil, err
 	}
-	l.declared[key] = sortedKeys(estateKinds(modules))
+	l.declared[key] = sortedKeys(plan.EstateKinds(modules))
 	return l.declared[key], nil
 }
 

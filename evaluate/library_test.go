@@ -7,6 +7,7 @@ import (
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/evaluate"
+	"github.com/crosscheck-dev/crosscheck/evaluate/plan"
 	"github.com/crosscheck-dev/crosscheck/policies"
 )
 
@@ -45,7 +46,7 @@ func TestLibraryIsSpecialised(t *testing.T) {
 	if err := e.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	err := e.AllReads(t.Context(), func(c audit.Control, source, typ string, r evaluate.Reads) {
+	err := e.AllReads(t.Context(), func(c audit.Control, source, typ string, r plan.Reads) {
 		name := c.ID + " " + source + "/" + typ
 		if len(r.Input) == 0 {
 			t.Errorf("%s reads nothing", name)

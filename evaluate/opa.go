@@ -11,13 +11,15 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"github.com/crosscheck-dev/crosscheck/evaluate/plan"
 )
 
 // residual asks OPA's own evaluator, by partial evaluation, what a program asks
 // the machine. It decides what the machine cannot, and checks it on a sample.
 // Its queries are prepared when they are first needed.
 type residual struct {
-	kind
+	plan.Kind
 	modules func() (map[string]*ast.Module, error)
 	params  map[string]any
 	parts   []part
@@ -254,7 +256,7 @@ func (r *residual) withEntry(ctx context.Context, entry *ast.Module) (*query, er
 	}
 	modules := maps.Clone(written)
 	modules["crosscheck/entry.rego"] = entry
-	return prepare(ctx, modules, "data.crosscheck.entry.out = x", r.kind, r.params)
+	return prepare(ctx, modules, "data.crosscheck.entry.out = x", r.Kind, r.params)
 }
 
 // eval asks a query about a document. What it returns is the elements of one set.

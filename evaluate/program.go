@@ -10,17 +10,18 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/plan"
 	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
 )
 
 // program is the library specialised for one kind of resource.
 type program struct {
-	kind
+	plan.Kind
 	parts    []part              // the controls that apply, sorted by id
 	declares map[string][]string // estate kind → the rules that declare it
 	readers  func() *readers     // only documents with gaps or tokens ask
 	estate   []*vm.Rule          // those rules
-	plan     *plan
+	plan     *plan.Plan
 	policy   *vm.Policy // nil if the machine refuses the plan: then OPA decides all
 	opa      *residual
 }
@@ -38,9 +39,9 @@ type part struct {
 
 // partReads is what one control reads. Only documents with gaps or tokens ask.
 type partReads struct {
-	all     Reads
-	toApply Reads // of all, what decides whether it applies
-	secret  Reads // all, less what may be compared as tokens
+	all     plan.Reads
+	toApply plan.Reads // of all, what decides whether it applies
+	secret  plan.Reads // all, less what may be compared as tokens
 }
 
 // partRules are what is called to ask a control.
@@ -51,18 +52,18 @@ type partRules struct {
 
 // specialise makes the program of a kind: what is known of it is folded into the
 // modules, and these are planned.
-func (l *library) specialise(ctx context.Context, k kind) (*program, error) {
+func (l *library) specialise(ctx context.Context, k plan.Kind) (*program, error) {
 	controls := l.applicable(k)
 	all, err := l.rewritten()
 	if err != nil {
 		return nil, err
 	}
-	modules, err := fold(all.needed(controls), k)
+	modules, err := plan.Fold(all.Needed(controls), k)
 	if err != nil {
 		return nil, err
 	}
-	kinds := estateKinds(modules)
-	p := &program{kind: k, declares: kinds}
+	kinds := plan.EstateKinds(modules)
+	p := &program{Kind: k, declares: kinds}
 	if len(controls) == 0 && len(kinds) == 0 {
 		return p, nil
 	}
@@ -76,7 +77,7 @@ func (l *library) specialise(ctx context.Context, k kind) (*program, error) {
 	for _, k := range sortedKeys(kinds) {
 		rules = append(rules, kinds[k]...)
 	}
-	modules = newGraph(modules).reachable(rules)
+	modules = plan.NewGraph(modules).Reachable(rules)
 	if p.plan, err = planWithAttributes(ctx, modules, rules, controls); err != nil {
 		return nil, fmt.Errorf("library for %s: %w", k, err)
 	}
@@ -89,33 +90,33 @@ func (l *library) specialise(ctx context.Context, k kind) (*program, error) {
 		}
 		p.parts = append(p.parts, pt)
 	}
-	p.opa = &residual{kind: k, modules: sync.OnceValues(func() (map[string]*ast.Module, error) { return l.asWritten(k, rules) }), params: l.params, parts: p.parts, kinds: kinds}
+	p.opa = &residual{Kind: k, modules: sync.OnceValues(func() (map[string]*ast.Module, error) { return l.asWritten(k, rules) }), params: l.params, parts: p.parts, kinds: kinds}
 	return p, l.knownKinds(p)
 }
 
 // asWritten are the modules that rules need, folded for a kind and not compiled.
-func (l *library) asWritten(k kind, rules []string) (map[string]*ast.Module, error) {
-	modules, err := fold(l.modules, k)
+func (l *library) asWritten(k plan.Kind, rules []string) (map[string]*ast.Module, error) {
+	modules, err := plan.Fold(l.modules, k)
 	if err != nil {
 		return nil, err
 	}
-	if err := splitEstate(modules); err != nil {
+	if err := plan.SplitEstate(modules); err != nil {
 		return nil, err
 	}
-	return newGraph(modules).reachable(rules), nil
+	return plan.NewGraph(modules).Reachable(rules), nil
 }
 
 // planWithAttributes plans rules and the attributes that controls read through
 // them, which can be asked alone then. Nearly always they are in the plan anyway.
-func planWithAttributes(ctx context.Context, modules map[string]*ast.Module, rules []string, controls []audit.Control) (*plan, error) {
-	pl, err := planRules(ctx, modules, rules)
+func planWithAttributes(ctx context.Context, modules map[string]*ast.Module, rules []string, controls []audit.Control) (*plan.Plan, error) {
+	pl, err := plan.Make(ctx, modules, rules)
 	if err != nil {
 		return nil, err
 	}
 	missing := map[string]bool{}
 	for _, c := range controls {
-		for _, a := range pl.attributes(c.Package) {
-			if pl.funcs["g0.data."+a] == nil {
+		for _, a := range pl.Attributes(c.Package) {
+			if pl.Funcs["g0.data."+a] == nil {
 				missing[a] = true
 			}
 		}
@@ -123,12 +124,12 @@ func planWithAttributes(ctx context.Context, modules map[string]*ast.Module, rul
 	if len(missing) == 0 {
 		return pl, nil
 	}
-	return planRules(ctx, modules, append(rules, slices.Sorted(maps.Keys(missing))...))
+	return plan.Make(ctx, modules, append(rules, slices.Sorted(maps.Keys(missing))...))
 }
 
 // part reads the plan for what one control is asked and what it can look up.
 func (p *program) part(c audit.Control) (part, error) {
-	pt := part{Control: c, applies: c.Excludes != "", attributes: p.plan.attributes(c.Package)}
+	pt := part{Control: c, applies: c.Excludes != "", attributes: p.plan.Attributes(c.Package)}
 	pt.chosen = bits64(c.Digest)
 	pt.reads = sync.OnceValue(func() partReads { return p.readsOf(c) })
 	if p.policy != nil {
@@ -148,25 +149,25 @@ func (p *program) part(c audit.Control) (part, error) {
 }
 
 func (p *program) readsOf(c audit.Control) partReads {
-	r := partReads{all: p.plan.reads(c.Package + ".violation")}
+	r := partReads{all: p.plan.Reads(c.Package + ".violation")}
 	if c.Excludes != "" {
-		r.toApply = p.plan.reads(c.Package + ".applies")
-		r.all = r.all.merge(r.toApply)
+		r.toApply = p.plan.Reads(c.Package + ".applies")
+		r.all = r.all.Merge(r.toApply)
 	}
 	if r.secret = r.all; len(c.ComparesTokens) > 0 {
-		r.secret = p.plan.reads(c.Package+".violation", c.ComparesTokens...)
+		r.secret = p.plan.Reads(c.Package+".violation", c.ComparesTokens...)
 		if c.Excludes != "" {
-			r.secret = r.secret.merge(p.plan.reads(c.Package+".applies", c.ComparesTokens...))
+			r.secret = r.secret.Merge(p.plan.Reads(c.Package+".applies", c.ComparesTokens...))
 		}
 	}
 	return r
 }
 
 // kindReads is what decides what a resource declares of an estate kind.
-func (p *program) kindReads(name string) Reads {
-	var r Reads
+func (p *program) kindReads(name string) plan.Reads {
+	var r plan.Reads
 	for _, path := range p.declares[name] {
-		r = r.merge(p.plan.reads(path))
+		r = r.Merge(p.plan.Reads(path))
 	}
 	return r
 }
@@ -174,7 +175,7 @@ func (p *program) kindReads(name string) Reads {
 // compile makes closures of the plan. A plan that the machine does not know how
 // to run is no error: OPA's own evaluator can.
 func (p *program) compile() {
-	policy, err := vm.Compile(vm.Config{Policy: p.plan.policy, Strict: true})
+	policy, err := vm.Compile(vm.Config{Policy: p.plan.Policy, Strict: true})
 	if err != nil {
 		return
 	}
@@ -186,12 +187,14 @@ func (p *program) compile() {
 	}
 }
 
-func (l *library) applicable(k kind) []audit.Control {
+func (l *library) applicable(k plan.Kind) []audit.Control {
 	var out []audit.Control
 	for _, c := range l.controls {
-		if c.AppliesToType(k.source, k.typ) {
+		if c.AppliesToType(k.Source, k.Type) {
 			out = append(out, c)
 		}
 	}
 	return out
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

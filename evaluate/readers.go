@@ -1,5 +1,7 @@
 package evaluate
 
+import "github.com/crosscheck-dev/crosscheck/evaluate/plan"
+
 // readers are the reads of all controls on a kind of resource, by the steps of
 // their pointers: the controls of a type read mostly the same places, and each
 // hole is held against all of them at once. (For 70 controls this took a tenth
@@ -31,10 +33,10 @@ func (p *program) readersOf() *readers {
 	return root
 }
 
-func (r *readers) add(reads Reads, who int, what uint8) {
+func (r *readers) add(reads plan.Reads, who int, what uint8) {
 	for _, read := range reads.Input {
 		at := r
-		for _, step := range steps(read.Pointer) {
+		for _, step := range plan.Steps(read.Pointer) {
 			if at.next == nil {
 				at.next = map[string]*readers{}
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/crosscheck-dev/crosscheck/audit/audittest"
 	"github.com/crosscheck-dev/crosscheck/collectors/recorded"
 	"github.com/crosscheck-dev/crosscheck/evaluate"
+	"github.com/crosscheck-dev/crosscheck/evaluate/plan"
 	"github.com/crosscheck-dev/crosscheck/testdata/estate"
 )
 
@@ -180,7 +181,7 @@ func compare(t *testing.T, e *evaluate.Engine, call answered, before, after map[
 		if err != nil {
 			t.Fatal(err)
 		}
-		own := source == call.source && typ == call.typ && slices.ContainsFunc(reads.Input, func(r evaluate.Read) bool {
+		own := source == call.source && typ == call.typ && slices.ContainsFunc(reads.Input, func(r plan.Read) bool {
 			return r.Pointer == call.pointer || strings.HasPrefix(r.Pointer, call.pointer+"/")
 		})
 		lookup := hiddenLookup(now)
@@ -270,7 +271,7 @@ func allSources(j *audit.Judgement) {
 	}
 }
 
-func touches(r evaluate.Reads, pointer string) bool { return len(r.Touched([]string{pointer})) > 0 }
+func touches(r plan.Reads, pointer string) bool { return len(r.Touched([]string{pointer})) > 0 }
 
 func pointers(v any, at string, out []string) []string {
 	switch v := v.(type) {

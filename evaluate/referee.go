@@ -13,6 +13,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/rego"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/plan"
 )
 
 // referee decides as a person with the stock opa would: by OPA's own evaluator
@@ -42,7 +43,7 @@ func (r *referee) query(ctx context.Context, rule string, s *store) (*query, err
 		return q, nil
 	}
 	if r.compiler == nil {
-		c, err := compiled(r.modules)
+		c, err := plan.Compiled(r.modules)
 		if err != nil {
 			return nil, err
 		}

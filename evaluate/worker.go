@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate/plan"
 	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
 )
 
@@ -213,7 +214,7 @@ func (w *worker) verdict(ctx context.Context, line []byte) (v audit.Verdict, ok 
 		return v, false, err
 	}
 	doc.digest = audit.Digest(line)
-	v = audit.Verdict{Resource: doc.id, Name: doc.name, Type: doc.kind.typ, Origin: doc.origin, InputDigest: doc.digest}
+	v = audit.Verdict{Resource: doc.id, Name: doc.name, Type: doc.kind.Type, Origin: doc.origin, InputDigest: doc.digest}
 	if v.Owner, err = w.owner(doc); err != nil {
 		return v, false, err
 	}
@@ -231,8 +232,8 @@ func (w *worker) verdict(ctx context.Context, line []byte) (v audit.Verdict, ok 
 }
 
 // program is what decides documents of a kind.
-func (w *worker) program(ctx context.Context, k kind) (*program, error) {
-	if w.last != nil && w.last.kind == k {
+func (w *worker) program(ctx context.Context, k plan.Kind) (*program, error) {
+	if w.last != nil && w.last.Kind == k {
 		return w.last, nil
 	}
 	p, err := w.lib.program(ctx, k)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/evaluate"
+	"github.com/crosscheck-dev/crosscheck/evaluate/plan"
 	"github.com/crosscheck-dev/crosscheck/policies"
 )
 
@@ -140,7 +141,7 @@ func (a *app) showControl(ctx context.Context, id, output string) error {
 	if err != nil {
 		return err
 	}
-	reads := map[string]evaluate.Reads{}
+	reads := map[string]plan.Reads{}
 	for _, at := range c.AppliesTo {
 		source, typ, _ := strings.Cut(at, "/")
 		if reads[at], err = e.Reads(ctx, id, source, typ); err != nil {
@@ -158,7 +159,7 @@ func (a *app) showControl(ctx context.Context, id, output string) error {
 }
 
 // readWords is a pointer that a control reads, and how much of what is there.
-func readWords(r evaluate.Read) string {
+func readWords(r plan.Read) string {
 	pointer := cmp.Or(r.Pointer, "/")
 	if r.Whole {
 		return pointer
@@ -166,7 +167,7 @@ func readWords(r evaluate.Read) string {
 	return pointer + " (only whether it is there)"
 }
 
-func printControl(w *bytes.Buffer, c audit.Control, reads map[string]evaluate.Reads, requirements []string) {
+func printControl(w *bytes.Buffer, c audit.Control, reads map[string]plan.Reads, requirements []string) {
 	line := func(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
 	line("%s  %s  %s", c.ID, c.Severity, c.Title)
 	line("\nWHAT IT ASKS\n%s", indent(c.Description))

@@ -1,4 +1,4 @@
-package evaluate
+package plan
 
 import (
 	"slices"
@@ -9,15 +9,16 @@ import (
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
 
-// graph is modules and what each of them reads.
-type graph struct {
+// Graph is modules and what each of them reads.
+type Graph struct {
 	modules map[string]*ast.Module
 	pkg     map[string]string   // module → its package, as lib.storage.bucket
 	reads   map[string][]string // module → dotted paths below data, each once
 }
 
-func newGraph(modules map[string]*ast.Module) *graph {
-	g := &graph{modules: modules, pkg: make(map[string]string, len(modules)), reads: make(map[string][]string, len(modules))}
+// NewGraph finds out what modules read.
+func NewGraph(modules map[string]*ast.Module) *Graph {
+	g := &Graph{modules: modules, pkg: make(map[string]string, len(modules)), reads: make(map[string][]string, len(modules))}
 	for name, m := range modules {
 		g.pkg[name] = strings.TrimPrefix(m.Package.Path.String(), "data.")
 		seen := map[string]bool{}
@@ -35,26 +36,26 @@ func newGraph(modules map[string]*ast.Module) *graph {
 	return g
 }
 
-// rewrittenGraph is that of the library as the compiler leaves it. What is known
+// Rewritten is that of the library as the compiler leaves it. What is known
 // of a kind is folded into these: compiling is done once, not for every kind.
-func rewrittenGraph(modules map[string]*ast.Module) (*graph, error) {
+func Rewritten(modules map[string]*ast.Module) (*Graph, error) {
 	split := make(map[string]*ast.Module, len(modules))
 	for name, m := range modules {
 		split[name] = m.Copy()
 	}
-	if err := splitEstate(split); err != nil {
+	if err := SplitEstate(split); err != nil {
 		return nil, err
 	}
 	out, err := rewritten(split)
 	if err != nil {
 		return nil, err
 	}
-	return newGraph(out), nil
+	return NewGraph(out), nil
 }
 
-// reachable are the modules of the packages that rules are in, and of those that
+// Reachable are the modules of the packages that rules are in, and of those that
 // these read, however indirectly.
-func (g *graph) reachable(rules []string) map[string]*ast.Module {
+func (g *Graph) Reachable(rules []string) map[string]*ast.Module {
 	out, seen := map[string]*ast.Module{}, map[string]bool{}
 	var visit func(path string)
 	visit = func(path string) {
@@ -83,21 +84,21 @@ func below(path, at string) bool {
 	return at == "" || strings.HasPrefix(path, at) && (len(path) == len(at) || path[len(at)] == '.')
 }
 
-// needed are the modules that controls can read, and those that declare: of a
+// Needed are the modules that controls can read, and those that declare: of a
 // large library the fewest, and each that is folded is copied first.
-func (g *graph) needed(controls []audit.Control) map[string]*ast.Module {
+func (g *Graph) Needed(controls []audit.Control) map[string]*ast.Module {
 	var rules []string
 	for _, c := range controls {
 		rules = append(rules, c.Package)
 	}
-	for name := range g.declaring() {
+	for name := range g.Declaring() {
 		rules = append(rules, g.pkg[name])
 	}
-	return g.reachable(rules)
+	return g.Reachable(rules)
 }
 
-// declaring are the modules that declare what others may look up.
-func (g *graph) declaring() map[string]*ast.Module {
+// Declaring are the modules that declare what others may look up.
+func (g *Graph) Declaring() map[string]*ast.Module {
 	out := map[string]*ast.Module{}
 	for name, m := range g.modules {
 		if slices.ContainsFunc(m.Rules, func(r *ast.Rule) bool { return r.Head.Name == "estate" }) {

@@ -1,4 +1,6 @@
-package evaluate
+// Package plan makes of a library what is run for one kind of resource, and tells
+// what its rules read.
+package plan
 
 import (
 	"context"
@@ -12,19 +14,19 @@ import (
 	"github.com/open-policy-agent/opa/v1/rego"
 )
 
-// plan is OPA's plan of a specialised library: what the machine runs, and what
+// Plan is OPA's plan of a specialised library: what the machine runs, and what
 // tells what rules read.
-type plan struct {
-	policy  *ir.Policy
-	strings []string
-	funcs   map[string]*ir.Func
+type Plan struct {
+	Policy  *ir.Policy
+	Strings []string
+	Funcs   map[string]*ir.Func
 	paths   map[string]string // function → its document path, if it has one
 }
 
-// planRules plans the rules named (as controls.storage.public_access.violation)
+// Make plans the rules named (as controls.storage.public_access.violation)
 // with all that they call, of modules that are rewritten. The plan of the query
 // that names them is not used.
-func planRules(ctx context.Context, modules map[string]*ast.Module, rules []string) (*plan, error) {
+func Make(ctx context.Context, modules map[string]*ast.Module, rules []string) (*Plan, error) {
 	c, err := planning(modules)
 	if err != nil {
 		return nil, err
@@ -47,12 +49,12 @@ func planRules(ctx context.Context, modules map[string]*ast.Module, rules []stri
 	case policy == nil || policy.Funcs == nil || policy.Static == nil:
 		return nil, errors.New("planning: OPA gave no plan")
 	}
-	p := &plan{policy: &ir.Policy{Static: policy.Static, Funcs: policy.Funcs}, funcs: map[string]*ir.Func{}, paths: map[string]string{}}
+	p := &Plan{Policy: &ir.Policy{Static: policy.Static, Funcs: policy.Funcs}, Funcs: map[string]*ir.Func{}, paths: map[string]string{}}
 	for _, s := range policy.Static.Strings {
-		p.strings = append(p.strings, s.Value)
+		p.Strings = append(p.Strings, s.Value)
 	}
 	for _, f := range policy.Funcs.Funcs {
-		p.funcs[f.Name], p.paths[f.Name] = f, pathOf(f.Name)
+		p.Funcs[f.Name], p.paths[f.Name] = f, pathOf(f.Name)
 	}
 	return p, nil
 }

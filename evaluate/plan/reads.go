@@ -1,4 +1,4 @@
-package evaluate
+package plan
 
 import (
 	"maps"
@@ -26,7 +26,7 @@ type Reads struct {
 func (r Reads) Touched(pointers []string) []string {
 	var out []string
 	for _, p := range pointers {
-		if r.touches(steps(p)) {
+		if r.touches(Steps(p)) {
 			out = append(out, p)
 		}
 	}
@@ -40,7 +40,7 @@ func (r Reads) touches(hole []string) bool {
 }
 
 func (r Read) touches(b []string) bool {
-	a := steps(r.Pointer)
+	a := Steps(r.Pointer)
 	if len(b) > len(a) && !r.Whole {
 		return false
 	}
@@ -52,15 +52,16 @@ func (r Read) touches(b []string) bool {
 	return true
 }
 
-func steps(pointer string) []string {
+// Steps are the parts of a JSON pointer, escaped as they are in it.
+func Steps(pointer string) []string {
 	if pointer == "" {
 		return nil
 	}
 	return strings.Split(strings.TrimPrefix(pointer, "/"), "/")
 }
 
-// merge joins two sets of reads.
-func (r Reads) merge(o Reads) Reads {
+// Merge joins two sets of reads.
+func (r Reads) Merge(o Reads) Reads {
 	c := newReadSet()
 	for _, x := range append(slices.Clone(r.Input), o.Input...) {
 		c.input[x.Pointer] = c.input[x.Pointer] || x.Whole

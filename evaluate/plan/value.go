@@ -1,4 +1,4 @@
-package evaluate
+package plan
 
 import (
 	"slices"
@@ -64,12 +64,8 @@ func (v value) literals() ([]string, bool) {
 	return v.strings, len(v.strings) > 0 && len(v.places) == 0 && v.elems == nil && v.keys == nil && !v.other
 }
 
-// String names the value. Two values have one name only if they are equal: what
-// a function reads is remembered by the names of its arguments.
-func (v value) String() string {
-	return string(v.append(nil))
-}
-
+// append names the value. Two values have one name only if they are equal: what a
+// function reads is remembered by the names of its arguments.
 func (v *value) append(b []byte) []byte {
 	if v == nil {
 		return append(b, '-')

@@ -1,4 +1,4 @@
-package evaluate
+package plan
 
 import (
 	"maps"
@@ -11,12 +11,12 @@ import (
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
 
-// reads tells what a rule can read: an abstract run of its plan, in which a
+// Reads tells what a rule can read: an abstract run of its plan, in which a
 // value is the set of places it may come from.
 // Rules named in skip are taken as read elsewhere.
-func (p *plan) reads(rule string, skip ...string) Reads {
+func (p *Plan) Reads(rule string, skip ...string) Reads {
 	set := newReadSet()
-	f := p.funcs["g0.data."+rule]
+	f := p.Funcs["g0.data."+rule]
 	if f == nil {
 		return set.reads()
 	}
@@ -30,7 +30,7 @@ func (p *plan) reads(rule string, skip ...string) Reads {
 
 // analysis runs functions abstractly, each once for each combination of arguments.
 type analysis struct {
-	plan *plan
+	plan *Plan
 	set  *readSet
 	memo map[string]value
 	skip map[string]bool
@@ -136,9 +136,9 @@ func (f *frame) operand(o ir.Operand) value {
 func (f *frame) literal(o ir.Operand) (string, bool) {
 	switch v := o.Value.(type) {
 	case ir.StringIndex:
-		return f.plan.strings[v], true
+		return f.plan.Strings[v], true
 	case *ir.StringIndex:
-		return f.plan.strings[*v], true
+		return f.plan.Strings[*v], true
 	}
 	return "", false
 }
@@ -242,7 +242,7 @@ func (f *frame) callStmt(s *ir.CallStmt) value {
 	if f.skip[s.Func] {
 		return anything
 	}
-	if fn := f.plan.funcs[s.Func]; fn != nil {
+	if fn := f.plan.Funcs[s.Func]; fn != nil {
 		return f.call(fn, args)
 	}
 	switch s.Func {
@@ -330,7 +330,7 @@ func (a *analysis) note(place string, whole bool) (follow bool) {
 		a.set.input[pointer] = a.set.input[pointer] || whole
 		return true
 	}
-	path := steps("/" + pointer)
+	path := Steps("/" + pointer)
 	switch {
 	case len(path) == 0 || path[0] == "":
 		if whole {
@@ -361,5 +361,3 @@ func (a *analysis) noteEstate(path []string, whole bool) (follow bool) {
 	a.set.estate[path[0]+"."+path[1]] = true
 	return false
 }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,4 +1,4 @@
-package evaluate
+package plan
 
 import (
 	"maps"
@@ -20,16 +20,16 @@ func pathOf(function string) string {
 	return ""
 }
 
-// attributes are the adapter attributes that a package's own rules read: the
+// Attributes are the adapter attributes that a package's own rules read: the
 // rules below lib, without arguments, that they call.
-func (p *plan) attributes(pkg string) []string {
+func (p *Plan) Attributes(pkg string) []string {
 	found := map[string]bool{}
-	for name, f := range p.funcs {
+	for name, f := range p.Funcs {
 		if !strings.HasPrefix(p.paths[name], pkg+".") {
 			continue
 		}
 		eachCall(f.Blocks, func(callee string) {
-			g := p.funcs[callee]
+			g := p.Funcs[callee]
 			if path := p.paths[callee]; g != nil && len(g.Params) == 2 && strings.HasPrefix(path, "lib.") {
 				found[path] = true
 			}
