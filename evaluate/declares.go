@@ -22,7 +22,7 @@ func (e *Engine) CanDeclare(source, typ string) ([]string, error) {
 // whose resources can declare something. Whether others can too, CanDeclare tells.
 func (e *Engine) DeclaringTypes(source string) ([]string, error) {
 	lib := e.library(e.lib.Catalog.Controls)
-	all, err := lib.rewritten()
+	all, err := lib.compiled()
 	if err != nil {
 		return nil, err
 	}

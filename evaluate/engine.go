@@ -85,11 +85,21 @@ func (e *Engine) library(controls []audit.Control) *library {
 	if e.prepared[key] == nil {
 		modules := e.lib.Modules()
 		e.prepared[key] = &library{
-			modules: modules, rewritten: sync.OnceValues(func() (*plan.Graph, error) { return plan.Rewritten(modules) }), params: e.lib.Parameters(), referee: &referee{modules: modules},
+			modules: modules, compiled: sync.OnceValues(e.compiled), params: e.lib.Parameters(), referee: &referee{modules: modules},
 			controls: controls, programs: map[plan.Kind]*program{}, declared: map[string][]string{},
 		}
 	}
 	return e.prepared[key]
+}
+
+// compiled is the library as the compiler leaves it: what is known of a kind is
+// folded into that, so that nothing is compiled for each.
+func (e *Engine) compiled() (*plan.Graph, error) {
+	modules, err := plan.SplitEstate(e.lib.Compiled(), e.lib.Modules())
+	if err != nil {
+		return nil, err
+	}
+	return plan.NewGraph(modules), nil
 }
 
 // begin prepares for judging. end is called when that is over, however it ended.

@@ -15,11 +15,11 @@ import (
 
 // library prepares programs, each once.
 type library struct {
-	modules   map[string]*ast.Module
-	rewritten func() (*plan.Graph, error) // compiled, each estate kind under a name of its own; once
-	params    map[string]any
-	controls  []audit.Control // selected
-	referee   *referee
+	modules  map[string]*ast.Module
+	compiled func() (*plan.Graph, error) // each estate kind under a name of its own; once
+	params   map[string]any
+	controls []audit.Control // selected
+	referee  *referee
 
 	mu       sync.RWMutex
 	programs map[plan.Kind]*program
@@ -64,7 +64,7 @@ func (l *library) kindsOf(source, typ string) ([]string, error) {
 	if kinds, ok := l.declared[key]; ok {
 		return kinds, nil
 	}
-	all, err := l.rewritten()
+	all, err := l.compiled()
 	if err != nil {
 		return nil, err
 	}

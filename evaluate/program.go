@@ -54,7 +54,7 @@ type partRules struct {
 // modules, and these are planned.
 func (l *library) specialise(ctx context.Context, k plan.Kind) (*program, error) {
 	controls := l.applicable(k)
-	all, err := l.rewritten()
+	all, err := l.compiled()
 	if err != nil {
 		return nil, err
 	}
@@ -96,11 +96,11 @@ func (l *library) specialise(ctx context.Context, k plan.Kind) (*program, error)
 
 // asWritten are the modules that rules need, folded for a kind and not compiled.
 func (l *library) asWritten(k plan.Kind, rules []string) (map[string]*ast.Module, error) {
-	modules, err := plan.Fold(l.modules, k)
+	modules, err := plan.SplitEstate(l.modules, l.modules)
 	if err != nil {
 		return nil, err
 	}
-	if err := plan.SplitEstate(modules); err != nil {
+	if modules, err = plan.Fold(modules, k); err != nil {
 		return nil, err
 	}
 	return plan.NewGraph(modules).Reachable(rules), nil

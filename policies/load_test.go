@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/open-policy-agent/opa/v1/ast"
+
 	"github.com/crosscheck-dev/crosscheck/policies"
 )
 
@@ -114,11 +116,11 @@ func TestLoad(t *testing.T) {
 	if lib.Catalog.Revision != other.Catalog.Revision {
 		t.Error("the revision is that of the files alone")
 	}
-	a, b := lib.Modules(), lib.Modules()
-	delete(a, "lib/test/thing.rego")
-	a["controls/test/good.rego"].Rules = nil
-	if len(b) != 2 || len(lib.Modules()["controls/test/good.rego"].Rules) == 0 {
-		t.Error("Modules are not copies")
+	for _, modules := range []map[string]*ast.Module{lib.Modules(), lib.Compiled()} {
+		delete(modules, "lib/test/thing.rego")
+		if len(lib.Modules()) != 2 || len(lib.Compiled()) != 2 || len(modules["controls/test/good.rego"].Rules) == 0 {
+			t.Error("the library is not what it was")
+		}
 	}
 }
 

@@ -25,15 +25,15 @@ type modules struct {
 }
 
 func parse(files map[string][]byte) (*modules, error) {
-	m := &modules{files: files, parsed: map[string]*ast.Module{}, rules: map[string][]*ast.Rule{}, owners: map[string][]string{}, imports: map[string][]string{}}
-	all := map[string]*ast.Module{}
+	m := &modules{files: files, parsed: map[string]*ast.Module{}, compiled: map[string]*ast.Module{}, rules: map[string][]*ast.Rule{}, owners: map[string][]string{}, imports: map[string][]string{}}
+	all, capabilities := map[string]*ast.Module{}, Capabilities()
 	var problems []error
 	for _, path := range slices.Sorted(maps.Keys(files)) {
 		if !strings.HasSuffix(path, ".rego") {
 			continue
 		}
 		mod, err := ast.ParseModuleWithOpts(path, string(files[path]), ast.ParserOptions{
-			ProcessAnnotation: true, RegoVersion: ast.RegoV1, Capabilities: Capabilities(),
+			ProcessAnnotation: true, RegoVersion: ast.RegoV1, Capabilities: capabilities,
 		})
 		if err == nil {
 			err = inspectPackage(path, mod)
@@ -51,12 +51,12 @@ func parse(files map[string][]byte) (*modules, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	m.compiler = ast.NewCompiler().WithCapabilities(Capabilities()).WithStrict(true)
+	m.compiler = ast.NewCompiler().WithCapabilities(capabilities).WithStrict(true)
 	if m.compiler.Compile(all); m.compiler.Failed() {
 		return nil, errors.Join(readable(m.compiler.Errors)...)
 	}
-	m.compiled = maps.Clone(m.compiler.Modules)
 	for _, path := range m.paths {
+		m.compiled[path] = m.compiler.Modules[path]
 		pkg := m.compiled[path].Package.Path.String()
 		m.owners[pkg] = append(m.owners[pkg], path)
 		for _, rule := range m.compiled[path].Rules {

@@ -31,6 +31,7 @@ type Library struct {
 
 	files      map[string][]byte
 	modules    map[string]*ast.Module // parsed, tests left out
+	compiled   map[string]*ast.Module // the same as the compiler leaves them
 	parameters map[string]any
 	attributes map[string][]string // control id → adapter attributes its module reads
 	estate     []string
@@ -64,7 +65,7 @@ func load(files map[string][]byte, parameters map[string]map[string]any) (*Libra
 	if err := set.inspect(controls); err != nil {
 		return nil, err
 	}
-	lib := &Library{files: files, modules: set.parsed, parameters: given, attributes: map[string][]string{}, estate: set.estatePackages()}
+	lib := &Library{files: files, modules: set.parsed, compiled: set.compiled, parameters: given, attributes: map[string][]string{}, estate: set.estatePackages()}
 	var problems []error
 	for i := range controls {
 		c := &controls[i]
@@ -92,14 +93,12 @@ func load(files map[string][]byte, parameters map[string]map[string]any) (*Libra
 }
 
 // Modules are the modules of controls and lib by path, tests left out, with
-// annotations. They are copies: a compiler may change them.
-func (l *Library) Modules() map[string]*ast.Module {
-	out := make(map[string]*ast.Module, len(l.modules))
-	for path, m := range l.modules {
-		out[path] = m.Copy()
-	}
-	return out
-}
+// annotations. They are shared: do not change them; a compiler makes copies.
+func (l *Library) Modules() map[string]*ast.Module { return maps.Clone(l.modules) }
+
+// Compiled are the same modules as the compiler leaves them: every rule in the
+// place that it has in Modules. They are shared as well.
+func (l *Library) Compiled() map[string]*ast.Module { return maps.Clone(l.compiled) }
 
 // Files are the library's files by path, tests and frameworks included. The
 // bytes are shared: do not change them.

@@ -23,16 +23,7 @@ func Compiled(modules map[string]*ast.Module) (*ast.Compiler, error) {
 	return compiledBy(ast.NewCompiler().WithSkipStages(checks...), modules)
 }
 
-// rewritten are copies of modules as the compiler leaves them for planning.
-func rewritten(modules map[string]*ast.Module) (map[string]*ast.Module, error) {
-	c, err := compiledBy(ast.NewCompiler().WithEvalMode(ast.EvalModeIR).WithSkipStages(checks...), modules)
-	if err != nil {
-		return nil, err
-	}
-	return c.Modules, nil
-}
-
-// planning is a compiler of what is rewritten already.
+// planning is a compiler of what is compiled already.
 func planning(modules map[string]*ast.Module) (*ast.Compiler, error) {
 	done := slices.DeleteFunc(ast.AllStages(), func(s ast.StageID) bool { return slices.Contains(trees, s) })
 	return compiledBy(ast.NewCompiler().WithSkipStages(done...), modules)

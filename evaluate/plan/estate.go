@@ -15,27 +15,29 @@ const estatePrefix = "estate__"
 
 // SplitEstate adds, beside every rule `estate contains {"kind": k, …}`, the same
 // rule under a name of its own, so that what each kind reads can be told apart.
-func SplitEstate(modules map[string]*ast.Module) error {
-	for _, name := range slices.Sorted(maps.Keys(modules)) {
-		m := modules[name]
-		var more []*ast.Rule
-		for _, r := range m.Rules {
+// written are the modules as written: once compiled, a rule does not spell out its kind.
+func SplitEstate(modules, written map[string]*ast.Module) (map[string]*ast.Module, error) {
+	out := make(map[string]*ast.Module, len(modules))
+	for name, m := range modules {
+		more := *m
+		more.Rules = slices.Clone(m.Rules)
+		for i, r := range m.Rules {
 			if r.Head.Name != "estate" {
 				continue
 			}
-			k, err := estateKind(r)
+			k, err := estateKind(written[name].Rules[i])
 			if err != nil {
-				return err
+				return nil, err
 			}
 			c := r.Copy()
 			c.Head.Name = ast.Var(estatePrefix + k)
 			c.Head.Reference = ast.Ref{ast.VarTerm(estatePrefix + k)}
-			c.Module = m
-			more = append(more, c)
+			c.Module = &more
+			more.Rules = append(more.Rules, c)
 		}
-		m.Rules = append(m.Rules, more...)
+		out[name] = &more
 	}
-	return nil
+	return out, nil
 }
 
 // EstateKinds are the kinds that modules declare, and the paths of each one's rules.

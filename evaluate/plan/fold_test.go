@@ -64,15 +64,18 @@ call(x) := x if input.source == "aws"
 		{plan.Kind{Source: "aws"}, []string{"by_type", "different", "fallback", "otherwise", "unless"}, 0, []string{"bucket", "pod"}},
 	}
 	written := map[string]*ast.Module{"lib/things.rego": ast.MustParseModuleWithOpts(source, ast.ParserOptions{RegoVersion: ast.RegoV1})}
-	rewritten, err := plan.Rewritten(written)
+	compiler, err := plan.Compiled(written)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := plan.SplitEstate(written); err != nil {
-		t.Fatal(err)
+	forms := map[string]map[string]*ast.Module{"written": written, "compiled": compiler.Modules}
+	for form, modules := range forms {
+		if forms[form], err = plan.SplitEstate(modules, written); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, tt := range tests {
-		for form, modules := range map[string]map[string]*ast.Module{"written": written, "rewritten": rewritten.Declaring()} {
+		for form, modules := range forms {
 			folded, err := plan.Fold(modules, tt.kind)
 			if err != nil {
 				t.Fatal(err)

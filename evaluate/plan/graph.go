@@ -36,23 +36,6 @@ func NewGraph(modules map[string]*ast.Module) *Graph {
 	return g
 }
 
-// Rewritten is that of the library as the compiler leaves it. What is known
-// of a kind is folded into these: compiling is done once, not for every kind.
-func Rewritten(modules map[string]*ast.Module) (*Graph, error) {
-	split := make(map[string]*ast.Module, len(modules))
-	for name, m := range modules {
-		split[name] = m.Copy()
-	}
-	if err := SplitEstate(split); err != nil {
-		return nil, err
-	}
-	out, err := rewritten(split)
-	if err != nil {
-		return nil, err
-	}
-	return NewGraph(out), nil
-}
-
 // Reachable are the modules of the packages that rules are in, and of those that
 // these read, however indirectly.
 func (g *Graph) Reachable(rules []string) map[string]*ast.Module {

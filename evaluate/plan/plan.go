@@ -24,7 +24,7 @@ type Plan struct {
 }
 
 // Make plans the rules named (as controls.storage.public_access.violation)
-// with all that they call, of modules that are rewritten. The plan of the query
+// with all that they call, of modules that are compiled. The plan of the query
 // that names them is not used.
 func Make(ctx context.Context, modules map[string]*ast.Module, rules []string) (*Plan, error) {
 	c, err := planning(modules)
