@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -41,9 +40,12 @@ type analysis struct {
 type frame struct {
 	*analysis
 	env      map[ir.Local]value
-	assigned []map[ir.Local]value // for each open block, all that was assigned in it
+	changed  []map[ir.Local]change // for each open block, the locals changed in it
 	returned value
 }
+
+// change is what a local was when a block began, and all that it was given in it.
+type change struct{ before, given value }
 
 func (a *analysis) call(f *ir.Func, args []value) value {
 	key := nameOf(f, args)
@@ -76,17 +78,16 @@ func nameOf(f *ir.Func, args []value) string {
 // nested runs a block that may be left early: what it gave a local may hold afterwards.
 // It tells whether any local may now be more than before.
 func (f *frame) nested(b *ir.Block) (grown bool) {
-	before := maps.Clone(f.env)
-	f.assigned = append(f.assigned, map[ir.Local]value{})
+	f.changed = append(f.changed, nil)
 	for _, s := range b.Stmts {
 		f.stmt(s)
 	}
-	inside := f.assigned[len(f.assigned)-1]
-	f.assigned = f.assigned[:len(f.assigned)-1]
-	f.env = before
-	for l, v := range inside {
-		joined := before[l].join(v)
-		grown = grown || !joined.equal(before[l])
+	inside := f.changed[len(f.changed)-1]
+	f.changed = f.changed[:len(f.changed)-1]
+	for l, c := range inside {
+		joined := c.before.join(c.given)
+		grown = grown || !joined.equal(c.before)
+		f.env[l] = c.before
 		f.assign(l, joined)
 	}
 	return grown
@@ -108,12 +109,24 @@ func (f *frame) loop(b *ir.Block) {
 
 // assign gives a local a new value. Blocks around the innermost one learn of it
 // when that ends.
-func (f *frame) assign(l ir.Local, v value) {
-	f.env[l] = v
-	if n := len(f.assigned); n > 0 {
-		m := f.assigned[n-1]
-		m[l] = m[l].join(v)
+func (f *frame) assign(l ir.Local, v value) { f.change(l, v, v) }
+
+// change sets a local, and notes what the innermost block gave it.
+func (f *frame) change(l ir.Local, v, given value) {
+	if n := len(f.changed); n > 0 {
+		m := f.changed[n-1]
+		if m == nil {
+			m = map[ir.Local]change{}
+			f.changed[n-1] = m
+		}
+		c, ok := m[l]
+		if !ok {
+			c.before = f.env[l]
+		}
+		c.given = c.given.join(given)
+		m[l] = c
 	}
+	f.env[l] = v
 }
 
 // weak adds to what a local may be.
@@ -170,7 +183,7 @@ func (f *frame) stmt(s ir.Stmt) {
 	case *ir.DotStmt:
 		f.assign(s.Target, f.dotValue(f.operand(s.Source), f.operand(s.Key)))
 	case *ir.ResetLocalStmt:
-		f.env[s.Target] = value{} // nothing yet
+		f.change(s.Target, value{}, value{}) // nothing yet
 	default:
 		f.build(s)
 	}
