@@ -83,9 +83,8 @@ func (e *Engine) library(controls []audit.Control) *library {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.prepared[key] == nil {
-		modules := e.lib.Modules()
 		e.prepared[key] = &library{
-			modules: modules, compiled: sync.OnceValues(e.compiled), params: e.lib.Parameters(), referee: &referee{modules: modules},
+			modules: e.lib.Modules(), compiled: sync.OnceValues(e.compiled), params: e.lib.Parameters(), referee: &referee{compiler: e.lib.Compiler(), queries: map[string]*query{}},
 			controls: controls, programs: map[plan.Kind]*program{}, declared: map[string][]string{},
 		}
 	}

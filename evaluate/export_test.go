@@ -157,7 +157,8 @@ func (e *Engine) Mislead(file, text string) error {
 		return err
 	}
 	lib := e.library(e.lib.Catalog.Controls)
-	lib.referee.modules = maps.Clone(lib.referee.modules)
-	lib.referee.modules[file] = m
-	return nil
+	modules := maps.Clone(lib.modules)
+	modules[file] = m
+	lib.referee.compiler, err = plan.Compiled(modules)
+	return err
 }

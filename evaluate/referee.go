@@ -13,18 +13,16 @@ import (
 	"github.com/open-policy-agent/opa/v1/rego"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
-	"github.com/crosscheck-dev/crosscheck/evaluate/plan"
 )
 
 // referee decides as a person with the stock opa would: by OPA's own evaluator
 // and the library as it is written, nothing specialised. So it holds against both
 // the machine and what specialising made of the library.
 type referee struct {
-	modules map[string]*ast.Module
-
-	mu       sync.Mutex // preparing is serial
 	compiler *ast.Compiler
-	queries  map[string]*query // by rule
+
+	mu      sync.Mutex        // preparing is serial
+	queries map[string]*query // by rule
 }
 
 // ask is the value of a rule for a document; nil if it is undefined.
@@ -41,13 +39,6 @@ func (r *referee) query(ctx context.Context, rule string, s *store) (*query, err
 	defer r.mu.Unlock()
 	if q := r.queries[rule]; q != nil {
 		return q, nil
-	}
-	if r.compiler == nil {
-		c, err := plan.Compiled(r.modules)
-		if err != nil {
-			return nil, err
-		}
-		r.compiler, r.queries = c, map[string]*query{}
 	}
 	p, err := rego.New(
 		rego.Query("data."+rule+" = x"), rego.Compiler(r.compiler), rego.SetRegoVersion(ast.RegoV1),

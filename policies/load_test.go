@@ -275,6 +275,8 @@ func TestLoadRefusesFiles(t *testing.T) {
 		"link":              {fstest.MapFS{"lib/test/link.rego": {Data: []byte("thing.rego"), Mode: 0o777 | 1<<27}}, "not a regular file"},
 		"same framework":    {fstest.MapFS{"frameworks/again.yaml": {Data: []byte(framework)}}, "id test is taken by frameworks/again.yaml"},
 		"conflicting lib":   {fstest.MapFS{"lib/test/more.rego": {Data: []byte("package lib.test.thing\n\nused(x) := x\n")}}, "conflicting rules"},
+		"test in a control": {fstest.MapFS{"controls/test/good_test.rego": {Data: []byte("package controls.test.good\n\nviolation contains 1 if true\n")}}, "good_test.rego:1: package controls.test.good: tests, and they alone, are in files named _test.rego and in packages named _test"},
+		"control in a test": {fstest.MapFS{"lib/good_test/x.rego": {Data: []byte("package lib.good_test.x\n")}}, "x.rego:1: package lib.good_test.x: tests, and they alone"},
 		"broken test":       {fstest.MapFS{"controls/test/good_test.rego": {Data: []byte("package controls.test.good_test\n\ntest_x if nope(1)\n")}}, "good_test.rego:3: undefined function nope"},
 		"test from the net": {fstest.MapFS{"controls/test/good_test.rego": {Data: []byte("package controls.test.good_test\n\ntest_x if time.now_ns() > 0\n")}}, "time.now_ns is not available"},
 	}
@@ -294,7 +296,7 @@ func TestLoadRefusesFiles(t *testing.T) {
 			t.Errorf("loaded a library of %s alone", folder)
 		}
 	}
-	if _, err := policies.Load(fstest.MapFS{"lib/x.rego": {Data: []byte("package lib.x")}, "controls/x_test.rego": {Data: []byte("package controls.x")}}, nil); err == nil || !strings.Contains(err.Error(), "no control") {
+	if _, err := policies.Load(fstest.MapFS{"lib/x.rego": {Data: []byte("package lib.x")}, "controls/x_test.rego": {Data: []byte("package controls.x_test")}}, nil); err == nil || !strings.Contains(err.Error(), "no control") {
 		t.Errorf("got %v, want: no control there", err)
 	}
 }

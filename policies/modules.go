@@ -91,10 +91,16 @@ func inspectPackage(path string, mod *ast.Module) error {
 	if len(ref) < 3 || ref[1].Value.Compare(ast.String(folder)) != 0 {
 		return fmt.Errorf("%s:%d: %s; a module in %s/ belongs to a package below %s", path, mod.Package.Location.Row, mod.Package, folder, folder)
 	}
+	tests := false
 	for _, part := range ref[1:] {
-		if name, ok := part.Value.(ast.String); !ok || !plainName.MatchString(string(name)) {
+		name, ok := part.Value.(ast.String)
+		if !ok || !plainName.MatchString(string(name)) {
 			return fmt.Errorf("%s:%d: %s: the parts of a package are lower case letters, digits and underscores", path, mod.Package.Location.Row, mod.Package)
 		}
+		tests = tests || strings.HasSuffix(string(name), "_test")
+	}
+	if tests != isTest(path) { // else a test could add to what decides
+		return fmt.Errorf("%s:%d: %s: tests, and they alone, are in files named _test.rego and in packages named _test", path, mod.Package.Location.Row, mod.Package)
 	}
 	return nil
 }

@@ -32,6 +32,7 @@ type Library struct {
 	files      map[string][]byte
 	modules    map[string]*ast.Module // parsed, tests left out
 	compiled   map[string]*ast.Module // the same as the compiler leaves them
+	compiler   *ast.Compiler
 	parameters map[string]any
 	attributes map[string][]string // control id → adapter attributes its module reads
 	estate     []string
@@ -65,7 +66,7 @@ func load(files map[string][]byte, parameters map[string]map[string]any) (*Libra
 	if err := set.inspect(controls); err != nil {
 		return nil, err
 	}
-	lib := &Library{files: files, modules: set.parsed, compiled: set.compiled, parameters: given, attributes: map[string][]string{}, estate: set.estatePackages()}
+	lib := &Library{files: files, modules: set.parsed, compiled: set.compiled, compiler: set.compiler, parameters: given, attributes: map[string][]string{}, estate: set.estatePackages()}
 	var problems []error
 	for i := range controls {
 		c := &controls[i]
@@ -99,6 +100,10 @@ func (l *Library) Modules() map[string]*ast.Module { return maps.Clone(l.modules
 // Compiled are the same modules as the compiler leaves them: every rule in the
 // place that it has in Modules. They are shared as well.
 func (l *Library) Compiled() map[string]*ast.Module { return maps.Clone(l.compiled) }
+
+// Compiler is what the library was compiled with, tests included: for queries, by
+// any number at once.
+func (l *Library) Compiler() *ast.Compiler { return l.compiler }
 
 // Files are the library's files by path, tests and frameworks included. The
 // bytes are shared: do not change them.

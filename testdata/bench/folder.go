@@ -9,12 +9,12 @@ import (
 	"io"
 	"maps"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/evaluate"
@@ -32,11 +32,16 @@ type folder struct {
 const blockBytes = 256 << 10
 
 // readFolder reads files by as many workers as there are processors.
-func readFolder(dir string) (*folder, error) {
+func readFolder(dir string) (_ *folder, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
+	open, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, open.Close()) }()
 	const share = 64 // files that one worker reads after another
 	parts := make([]folder, (len(entries)+share-1)/share)
 	var g errgroup.Group
@@ -44,7 +49,7 @@ func readFolder(dir string) (*folder, error) {
 	for i := range parts {
 		g.Go(func() error {
 			parts[i].counts = map[string]int64{}
-			return parts[i].read(dir, entries[i*share:min((i+1)*share, len(entries))])
+			return parts[i].read(int(open.Fd()), entries[i*share:min((i+1)*share, len(entries))])
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -60,7 +65,7 @@ func readFolder(dir string) (*folder, error) {
 	return f, nil
 }
 
-func (f *folder) read(dir string, entries []os.DirEntry) error {
+func (f *folder) read(dir int, entries []os.DirEntry) error {
 	buf, lines := make([]byte, 0, blockBytes), 0
 	end := func() {
 		content := buf
@@ -72,7 +77,7 @@ func (f *folder) read(dir string, entries []os.DirEntry) error {
 	for _, e := range entries {
 		from := len(buf)
 		var err error
-		if buf, err = appendFile(buf, filepath.Join(dir, e.Name())); err != nil {
+		if buf, err = appendFile(buf, dir, e.Name()); err != nil {
 			return err
 		}
 		typ, err := typeOf(buf[from:])
@@ -92,21 +97,25 @@ func (f *folder) read(dir string, entries []os.DirEntry) error {
 	return nil
 }
 
-// appendFile appends what a file holds.
-func appendFile(buf []byte, name string) ([]byte, error) {
-	f, err := os.Open(name)
+// appendFile appends what a file of an open folder holds. It is opened, read and
+// closed: what os.File is for besides takes as many system calls again.
+func appendFile(buf []byte, folder int, name string) ([]byte, error) {
+	fd, err := unix.Openat(folder, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return buf, err
 	}
 	for {
 		buf = slices.Grow(buf, 512)
-		n, err := f.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		if errors.Is(err, io.EOF) {
-			return buf, f.Close()
+		n, err := unix.Read(fd, buf[len(buf):cap(buf)])
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return buf, errors.Join(err, unix.Close(fd))
 		}
-		if err != nil {
-			return buf, errors.Join(err, f.Close())
+		buf = buf[:len(buf)+n]
+		if len(buf) < cap(buf) { // of a regular file that is the end
+			return buf, unix.Close(fd)
 		}
 	}
 }
