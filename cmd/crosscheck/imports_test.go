@@ -20,7 +20,7 @@ var allowed = map[string][]string{
 	"audit":      {},
 	"configs":    {},
 	"policies":   {"audit"},
-	"evaluate":   {"audit", "policies", "evaluate/vm", "evaluate/lookup"},
+	"evaluate":   {"audit", "policies", "evaluate/vm", "evaluate/lookup", "evaluate/plan"},
 	"collectors": {"audit", "configs"},
 	"report":     {"audit", "configs"},
 	"evidence":   {"audit", "configs"},
