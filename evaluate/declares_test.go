@@ -42,9 +42,10 @@ func TestDeclaringTypes(t *testing.T) {
 		"kubernetes/v1/Node":            {"kubernetes.node", "kubernetes.node_address"},
 		"kubernetes/apps/v1/Deployment": controller, "kubernetes/apps/v1/DaemonSet": controller, "kubernetes/apps/v1/StatefulSet": controller,
 		"kubernetes/apps/v1/ReplicaSet": controller, "kubernetes/batch/v1/Job": controller, "kubernetes/batch/v1/CronJob": controller,
-		"terraform/aws_instance":                      {"terraform.instance"},
-		"terraform/aws_s3_bucket_public_access_block": {"terraform.public_access_block"},
-		"netbox/ipam.ipaddress":                       {"netbox.address", "netbox.address_in_vrf"},
+		"kubernetes/networking.k8s.io/v1/NetworkPolicy": {"kubernetes.namespace_policy"},
+		"terraform/aws_instance":                        {"terraform.instance"},
+		"terraform/aws_s3_bucket_public_access_block":   {"terraform.public_access_block"},
+		"netbox/ipam.ipaddress":                         {"netbox.address", "netbox.address_in_vrf"},
 	}
 	if diff := cmp.Diff(got, want); diff != "" {
 		t.Errorf("what can be looked up (-got +want):\n%s", diff)

@@ -62,8 +62,8 @@ func TestCatalog(t *testing.T) {
 			t.Errorf("%s reads no adapter", c.ID)
 		}
 	}
-	if len(lib.Catalog.Controls) != 19 {
-		t.Errorf("%d controls, want 19", len(lib.Catalog.Controls))
+	if len(lib.Catalog.Controls) != 21 {
+		t.Errorf("%d controls, want 21", len(lib.Catalog.Controls))
 	}
 	for _, source := range []string{"aws", "kubernetes", "terraform", "netbox"} {
 		if sources[source] < 3 {

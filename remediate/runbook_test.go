@@ -1,6 +1,7 @@
 package remediate_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -27,10 +28,28 @@ func TestEmbeddedRunbooks(t *testing.T) {
 	}
 	want := []string{
 		"ec2-close-administration-ports", "ec2-encrypt-by-default", "ec2-tag-owner", "iam-deactivate-stale-key",
-		"kubernetes-default-deny", "kubernetes-drop-privileges", "s3-block-public-access", "s3-enable-versioning",
+		"kubernetes-default-deny", "kubernetes-drop-privileges", "rds-protect-from-deletion", "s3-block-public-access", "s3-enable-versioning",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestWhatIsSomebodysNeedsAPerson: beside a policy that lets everyone in, another one changes nothing.
+func TestWhatIsSomebodysNeedsAPerson(t *testing.T) {
+	t.Parallel()
+	list, err := remediate.Load(remediate.Embedded())
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(list, func(r remediate.Runbook) bool { return r.ID == "kubernetes-default-deny" })
+	for path, want := range map[string]bool{"/data/metadata/name": true, "/name": false} {
+		d := audit.Found{Decision: audit.Decision{
+			Control: "NET-003", Outcome: audit.Fail, Violations: []audit.Violation{{Path: path}},
+		}, Origin: "kubernetes/prod", Type: "v1/Namespace"}
+		if got := list[i].Repairs(d); got != want {
+			t.Errorf("Repairs() of a violation at %s = %v, want %v", path, got, want)
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -57,6 +58,11 @@ func (l *live) seed(t *testing.T) seeded {
 	images, err := machines.DescribeImages(ctx, &ec2.DescribeImagesInput{})
 	ok(t, err)
 	started, err := machines.RunInstances(ctx, &ec2.RunInstancesInput{ImageId: images.Images[0].ImageId, MinCount: sdk.Int32(1), MaxCount: sdk.Int32(1), InstanceType: ec2types.InstanceTypeT3Micro})
+	ok(t, err)
+	_, err = rds.NewFromConfig(cfg).CreateDBInstance(ctx, &rds.CreateDBInstanceInput{
+		DBInstanceIdentifier: &l.name, DBInstanceClass: sdk.String("db.t4g.micro"), Engine: sdk.String("postgres"), AllocatedStorage: sdk.Int32(20),
+		MasterUsername: sdk.String("owner"), MasterUserPassword: sdk.String("FAKE-password"),
+	})
 	ok(t, err)
 	users := iam.NewFromConfig(cfg)
 	_, err = users.CreateUser(ctx, &iam.CreateUserInput{UserName: &l.name})

@@ -1,6 +1,6 @@
 // Package aws reads one AWS account: its account-wide facts, IAM users, S3
-// buckets and EC2 instances, volumes and security groups. What is read is a
-// table of calls (account.go, iam.go, s3.go, ec2.go); machine.go executes it.
+// buckets, EC2 instances, volumes and security groups, and RDS databases. What is read
+// is a table of calls (account.go, iam.go, s3.go, ec2.go, rds.go); machine.go executes it.
 package aws
 
 import (

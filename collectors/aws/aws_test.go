@@ -64,6 +64,7 @@ func TestPermissions(t *testing.T) {
 		"ec2:DescribeInstances", "ec2:DescribeSecurityGroups", "ec2:DescribeVolumes", "ec2:GetEbsEncryptionByDefault",
 		"iam:GenerateCredentialReport", "iam:GetAccountPasswordPolicy", "iam:GetAccountSummary", "iam:GetCredentialReport",
 		"iam:ListAccessKeys", "iam:ListMFADevices", "iam:ListUserTags", "iam:ListUsers",
+		"rds:DescribeDBInstances",
 		"s3:GetAccountPublicAccessBlock", "s3:GetBucketAcl", "s3:GetBucketLocation", "s3:GetBucketLogging", "s3:GetBucketOwnershipControls",
 		"s3:GetBucketPolicy", "s3:GetBucketPolicyStatus", "s3:GetBucketPublicAccessBlock", "s3:GetBucketTagging", "s3:GetBucketVersioning",
 		"s3:GetEncryptionConfiguration", "s3:ListAllMyBuckets",
@@ -103,7 +104,7 @@ func TestEnvironment(t *testing.T) {
 	cfg := config("")
 	cfg.Credentials = nil
 	got := audittest.Collector(t, collector(t, cfg))
-	if n := len(got[westOrigin].Resources); n != 20 || !e.signed("AKIAENV") {
-		t.Errorf("%d documents, signed with the key of the environment: %t; want 20 and true", n, e.signed("AKIAENV"))
+	if n := len(got[westOrigin].Resources); n != 25 || !e.signed("AKIAENV") {
+		t.Errorf("%d documents, signed with the key of the environment: %t; want 25 and true", n, e.signed("AKIAENV"))
 	}
 }

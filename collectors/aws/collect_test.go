@@ -58,8 +58,8 @@ func TestCollector(t *testing.T) {
 	got := audittest.Collector(t, collector(t, config(usual().start(t))))
 	want := map[string]map[string]int{
 		globalOrigin:                       {"AWS::::Account": 1, "AWS::IAM::User": 5},
-		westOrigin:                         {"AWS::::Region": 1, "AWS::S3::Bucket": 4, "AWS::EC2::Instance": 5, "AWS::EC2::Volume": 5, "AWS::EC2::SecurityGroup": 5},
-		"aws/" + account + "/eu-central-1": {"AWS::::Region": 1, "AWS::S3::Bucket": 1, "AWS::EC2::Instance": 5, "AWS::EC2::Volume": 5, "AWS::EC2::SecurityGroup": 5},
+		westOrigin:                         {"AWS::::Region": 1, "AWS::S3::Bucket": 4, "AWS::EC2::Instance": 5, "AWS::EC2::Volume": 5, "AWS::EC2::SecurityGroup": 5, "AWS::RDS::DBInstance": 5},
+		"aws/" + account + "/eu-central-1": {"AWS::::Region": 1, "AWS::S3::Bucket": 1, "AWS::EC2::Instance": 5, "AWS::EC2::Volume": 5, "AWS::EC2::SecurityGroup": 5, "AWS::RDS::DBInstance": 5},
 	}
 	for origin, w := range got {
 		types := map[string]int{}
@@ -80,7 +80,8 @@ func TestDocuments(t *testing.T) {
 	e := usual()
 	e.users, e.keys, e.machines = []string{"ada"}, 1, 1
 	endpoint := e.start(t)
-	token := audit.NewRedactor([]byte("0123456789abcdef")).Token("canary-referer")
+	redactor := audit.NewRedactor([]byte("0123456789abcdef"))
+	token, password := redactor.Token("canary-referer"), redactor.Token("canary-password")
 	tests := map[string]struct{ origin, id, want string }{
 		"account": {globalOrigin, globalOrigin + "/AWS::::Account/" + account, `{
 			"data":{
@@ -121,6 +122,10 @@ func TestDocuments(t *testing.T) {
 		"security group": {westOrigin, westOrigin + "/AWS::EC2::SecurityGroup/sg-0", `{
 			"data":{"DescribeSecurityGroups":{"GroupId":"sg-0","GroupName":"group 0 in eu-west-1"}},
 			"gaps":{},"id":"aws/111122223333/eu-west-1/AWS::EC2::SecurityGroup/sg-0","name":"group 0 in eu-west-1","origin":"aws/111122223333/eu-west-1","redacted":[],"source":"aws","tags":{},"type":"AWS::EC2::SecurityGroup"}`},
+		"database": {westOrigin, westOrigin + "/AWS::RDS::DBInstance/base-0", `{
+			"data":{"DescribeDBInstances":{"DBInstanceIdentifier":"base-0","DeletionProtection":true,"PendingModifiedValues":{"MasterUserPassword":"` + password + `"},"TagList":[{"Key":"owner","Value":"payments"}]}},
+			"gaps":{},"id":"aws/111122223333/eu-west-1/AWS::RDS::DBInstance/base-0","name":"base-0","origin":"aws/111122223333/eu-west-1",
+			"redacted":["/data/DescribeDBInstances/PendingModifiedValues/MasterUserPassword"],"source":"aws","tags":{"owner":"payments"},"type":"AWS::RDS::DBInstance"}`},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -156,6 +161,7 @@ func TestPages(t *testing.T) {
 	want := map[string][2]int64{ // requests and items
 		"iam:ListUsers": {3, 5}, "iam:ListAccessKeys": {15, 25}, "iam:ListMFADevices": {15, 25}, "iam:ListUserTags": {15, 25},
 		"s3:ListBuckets": {2, 4}, "ec2:DescribeInstances": {3, 5}, "ec2:DescribeVolumes": {3, 5}, "ec2:DescribeSecurityGroups": {3, 5},
+		"rds:DescribeDBInstances": {3, 5},
 	}
 	got := map[string][2]int64{}
 	for _, c := range append(col.Calls, more.Calls...) {
@@ -166,8 +172,8 @@ func TestPages(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}
-	if n := len(west.Resources); n != 20 {
-		t.Errorf("%d documents in eu-west-1, want 20", n)
+	if n := len(west.Resources); n != 25 {
+		t.Errorf("%d documents in eu-west-1, want 25", n)
 	}
 }
 
@@ -284,7 +290,7 @@ func TestSecretsStayHere(t *testing.T) {
 		seen.Write(bytes.Join(w.Lines, nil))
 	}
 	seen.Write(log.Bytes())
-	for _, canary := range []string{"canary-secret", "canary-referer"} {
+	for _, canary := range []string{"canary-secret", "canary-referer", "canary-password"} {
 		if strings.Contains(seen.String(), canary) {
 			t.Errorf("%s has left the collector", canary)
 		}

@@ -18,6 +18,8 @@ import (
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
+	"github.com/aws/aws-sdk-go-v2/service/rds"
+	rdstypes "github.com/aws/aws-sdk-go-v2/service/rds/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 
@@ -62,6 +64,11 @@ func TestMoto(t *testing.T) {
 	bucket := got["aws/"+motoAccount+"/eu-central-1"].Find(t, "aws/"+motoAccount+"/eu-central-1/AWS::S3::Bucket/"+name)
 	if bucket.Tags["owner"] != "payments" || len(bucket.Gaps) > 0 {
 		t.Errorf("bucket has tags %v and gaps %v", bucket.Tags, bucket.Gaps)
+	}
+	database := got["aws/"+motoAccount+"/eu-central-1"].Find(t, "aws/"+motoAccount+"/eu-central-1/AWS::RDS::DBInstance/"+name)
+	answer, _ := database.Data.(map[string]any)["DescribeDBInstances"].(map[string]any)
+	if database.Tags["owner"] != "payments" || answer["DeletionProtection"] != true {
+		t.Errorf("database has tags %v and the answer %v", database.Tags, answer)
 	}
 	user := users.Find(t, "aws/"+motoAccount+"/global/AWS::IAM::User/"+name)
 	row, _ := user.Data.(map[string]any)["GetCredentialReport"].(map[string]any)
@@ -150,6 +157,11 @@ func prepare(t *testing.T, cfg sdk.Config, name string) {
 	must(machines.RunInstances(ctx, &ec2.RunInstancesInput{
 		ImageId: sdk.String("ami-12c6146b"), MinCount: sdk.Int32(1), MaxCount: sdk.Int32(1),
 		TagSpecifications: []ec2types.TagSpecification{{ResourceType: ec2types.ResourceTypeInstance, Tags: []ec2types.Tag{{Key: sdk.String("Name"), Value: &name}}}},
+	}))
+	must(rds.NewFromConfig(cfg).CreateDBInstance(ctx, &rds.CreateDBInstanceInput{
+		DBInstanceIdentifier: &name, DBInstanceClass: sdk.String("db.t4g.micro"), Engine: sdk.String("postgres"), AllocatedStorage: sdk.Int32(20),
+		MasterUsername: sdk.String("owner"), MasterUserPassword: sdk.String("FAKE-password"), DeletionProtection: sdk.Bool(true),
+		Tags: []rdstypes.Tag{{Key: sdk.String("owner"), Value: sdk.String("payments")}},
 	}))
 	group, err := machines.CreateSecurityGroup(ctx, &ec2.CreateSecurityGroupInput{GroupName: sdk.String(name + "-open"), Description: sdk.String("open")})
 	if err != nil {

@@ -63,7 +63,7 @@ func TestEachCallFails(t *testing.T) {
 		"broken":    {fault{status: 500, code: "InternalFailure"}, audit.Failed},
 	}
 	rows := aws.Rows()
-	if len(rows) != 24 {
+	if len(rows) != 25 {
 		t.Errorf("the table has %d rows: is its test still complete?", len(rows))
 	}
 	want := map[string]map[string]map[string]int{} // operation → type → pointer → documents
@@ -218,7 +218,7 @@ func TestOriginFails(t *testing.T) {
 			}
 			w := &audittest.Writer{}
 			col, err := collector(t, cfg).Collect(t.Context(), audit.Request{Origin: westOrigin}, w)
-			want := []string{"AWS::::Region", "AWS::EC2::Instance", "AWS::EC2::SecurityGroup", "AWS::EC2::Volume", "AWS::S3::Bucket"}
+			want := []string{"AWS::::Region", "AWS::EC2::Instance", "AWS::EC2::SecurityGroup", "AWS::EC2::Volume", "AWS::RDS::DBInstance", "AWS::S3::Bucket"}
 			if diff := cmp.Diff(want, col.Answers); diff != "" {
 				t.Errorf("what the region answers for, read or not (-want +got):\n%s", diff)
 			}

@@ -30,6 +30,7 @@ type kind struct {
 	native     string                        // the element's member that is the native id
 	named      string                        // the member that is the name, or tag:<key> for a tag, else the native id
 	tagged     string                        // the member that holds the tags
+	secrets    []string                      // pointers into the element that are replaced by tokens
 	admit      func(ctx context.Context, s *session, element map[string]any) (bool, error)
 
 	calls []call // asked about each resource
@@ -217,6 +218,7 @@ func (r *reading) resource(ctx context.Context, k kind, element map[string]any, 
 		data[member(k.operation)] = element
 		doc.Tags = tagsOf(element, k.tagged)
 		doc.Name = nameOf(element, k.named, doc.Tags, native)
+		doc.Redacted = r.session.cfg.Redactor.Strings(element, "/data/"+member(k.operation), k.secrets...)
 	}
 	about := subject{account: r.session.cfg.Account, native: native}
 	for _, c := range k.calls {

@@ -30,7 +30,7 @@ type reading struct {
 
 // kinds is everything that is read, in the order it is read.
 func kinds() []kind {
-	return slices.Concat(accountKinds(), iamKinds(), s3Kinds(), ec2Kinds())
+	return slices.Concat(accountKinds(), iamKinds(), s3Kinds(), ec2Kinds(), rdsKinds())
 }
 
 // all reads all that is asked for.

@@ -25,7 +25,7 @@ type estate struct {
 	users    []string
 	keys     int // of each user; devices and tags as many
 	buckets  []bucket
-	machines int               // instances, volumes and groups in each region
+	machines int               // instances, volumes, groups and databases in each region
 	answers  map[string]string // operation → XML in place of the usual answer
 	faults   map[string]fault  // operation → what to answer instead
 	states   []string          // of the credential report, one for each request to make it
@@ -116,6 +116,8 @@ func (e *estate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.iam(w, form, n)
 	case "ec2":
 		e.ec2(w, form, region)
+	case "rds":
+		e.rds(w, form)
 	case "s3":
 		e.s3(w, r, operation)
 	}
@@ -262,7 +264,7 @@ func (e *estate) ec2List(w io.Writer, form url.Values, region string) {
 	var in []string
 	for i := range e.machines {
 		item := strings.ReplaceAll(template, "%d", strconv.Itoa(i))
-		if form.Get("Filter.1.Name") == "" || slices.ContainsFunc(filtered(form), func(id string) bool { return strings.Contains(item, "Id>"+id+"<") }) {
+		if form.Get("Filter.1.Name") == "" || slices.ContainsFunc(values(form, "Filter.1.Value"), func(id string) bool { return strings.Contains(item, "Id>"+id+"<") }) {
 			in = append(in, item)
 		}
 	}
@@ -274,10 +276,29 @@ func (e *estate) ec2List(w io.Writer, form url.Values, region string) {
 	_, _ = fmt.Fprintf(w, "</%s>%s</%sResponse>", set, element("nextToken", next), action)
 }
 
-// filtered are the values of a request's filter.
-func filtered(form url.Values) (out []string) {
-	for i := 1; form.Has(fmt.Sprintf("Filter.1.Value.%d", i)); i++ {
-		out = append(out, form.Get(fmt.Sprintf("Filter.1.Value.%d", i)))
+func (e *estate) rds(w io.Writer, form url.Values) {
+	var in []string
+	for i := range e.machines {
+		name := fmt.Sprintf("base-%d", i)
+		if form.Get("Filters.Filter.1.Name") == "db-instance-id" && !slices.Contains(values(form, "Filters.Filter.1.Values.Value"), name) {
+			continue
+		}
+		in = append(in, element("DBInstanceIdentifier", name)+element("DeletionProtection", "true")+
+			"<PendingModifiedValues>"+element("MasterUserPassword", "canary-password")+"</PendingModifiedValues>"+
+			"<TagList><Tag>"+element("Key", "owner")+element("Value", "payments")+"</Tag></TagList>")
+	}
+	from, to, next := e.page("DescribeDBInstances", form.Get("Marker"), len(in))
+	_, _ = io.WriteString(w, "<DescribeDBInstancesResponse><DescribeDBInstancesResult><DBInstances>")
+	for _, item := range in[from:to] {
+		_, _ = fmt.Fprintf(w, "<DBInstance>%s</DBInstance>", item)
+	}
+	_, _ = fmt.Fprintf(w, "</DBInstances>%s</DescribeDBInstancesResult></DescribeDBInstancesResponse>", element("Marker", next))
+}
+
+// values are those of a parameter that is a list.
+func values(form url.Values, name string) (out []string) {
+	for i := 1; form.Has(fmt.Sprintf("%s.%d", name, i)); i++ {
+		out = append(out, form.Get(fmt.Sprintf("%s.%d", name, i)))
 	}
 	return out
 }

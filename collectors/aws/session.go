@@ -26,6 +26,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3control"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -47,6 +48,7 @@ type session struct {
 	s3        *s3.Client
 	s3control *s3control.Client
 	ec2       *ec2.Client
+	rds       *rds.Client
 
 	report credentialReport
 
@@ -100,6 +102,7 @@ func (c *Collector) session(ctx context.Context, scope string) (*session, error)
 	s.sts = sts.NewFromConfig(cfg)
 	s.iam = iam.NewFromConfig(cfg)
 	s.ec2 = ec2.NewFromConfig(cfg)
+	s.rds = rds.NewFromConfig(cfg)
 	s.s3 = s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = o.BaseEndpoint != nil })
 	s.s3control = s3control.NewFromConfig(cfg, func(o *s3control.Options) {
 		if u, ok := local(o.BaseEndpoint); ok {

@@ -66,7 +66,7 @@ func TestMotoNarrowed(t *testing.T) {
 		}
 		return w, col, calls.Load() - before
 	}
-	for resource, most := range map[string]int64{"AWS::S3::Bucket/" + name: 15, "AWS::EC2::SecurityGroup/sg-none": 2, "AWS::::Region/eu-central-1": 2} {
+	for resource, most := range map[string]int64{"AWS::S3::Bucket/" + name: 15, "AWS::EC2::SecurityGroup/sg-none": 2, "AWS::RDS::DBInstance/" + name: 2, "AWS::RDS::DBInstance/none": 2, "AWS::::Region/eu-central-1": 2} {
 		if _, _, n := ask(t, origin, resource); n > most {
 			t.Errorf("%s took %d calls, want %d at most", resource, n, most)
 		}

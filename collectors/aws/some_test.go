@@ -34,6 +34,7 @@ func TestCallsOfOneResource(t *testing.T) {
 		"instance":       {westOrigin, "AWS::EC2::Instance/i-3", map[string]int{"sts:GetCallerIdentity": 1, "ec2:DescribeInstances": 1}},
 		"volume":         {westOrigin, "AWS::EC2::Volume/vol-3", map[string]int{"sts:GetCallerIdentity": 1, "ec2:DescribeVolumes": 1}},
 		"security group": {westOrigin, "AWS::EC2::SecurityGroup/sg-3", map[string]int{"sts:GetCallerIdentity": 1, "ec2:DescribeSecurityGroups": 1}},
+		"database":       {westOrigin, "AWS::RDS::DBInstance/base-3", map[string]int{"sts:GetCallerIdentity": 1, "rds:DescribeDBInstances": 1}},
 		"region":         {westOrigin, "AWS::::Region/eu-west-1", map[string]int{"sts:GetCallerIdentity": 1, "ec2:GetEbsEncryptionByDefault": 1}},
 		"user": {globalOrigin, "AWS::IAM::User/cem", map[string]int{ // pages of two
 			"sts:GetCallerIdentity": 1, "iam:ListUsers": 3, "iam:GenerateCredentialReport": 1, "iam:GetCredentialReport": 1,
@@ -76,6 +77,8 @@ func TestNotThereIsNotDenied(t *testing.T) {
 		"buckets may not be listed":  {map[string]fault{"s3:ListBuckets": denied}, "AWS::S3::Bucket/acme-a", false, "AWS::S3::Bucket AccessDenied s3:ListBuckets"},
 		"group is gone":              {nil, "AWS::EC2::SecurityGroup/sg-99", true, ""},
 		"groups may not be listed":   {map[string]fault{"ec2:DescribeSecurityGroups": {status: 403, code: "UnauthorizedOperation"}}, "AWS::EC2::SecurityGroup/sg-99", false, "AWS::EC2::SecurityGroup AccessDenied ec2:DescribeSecurityGroups"},
+		"database is gone":           {nil, "AWS::RDS::DBInstance/base-99", true, ""},
+		"databases are denied":       {map[string]fault{"rds:DescribeDBInstances": denied}, "AWS::RDS::DBInstance/base-3", false, "AWS::RDS::DBInstance AccessDenied rds:DescribeDBInstances"},
 		"another region":             {nil, "AWS::::Region/us-east-1", true, ""},
 		"a wildcard is no id":        {nil, "AWS::EC2::Volume/vol-*", true, ""},
 		"a type that is not read":    {nil, "AWS::SQS::Queue/q", false, ""},

@@ -15,6 +15,7 @@ import (
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
+	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
@@ -36,6 +37,7 @@ var actions = map[string]action{
 	"ec2:EnableEbsEncryptionByDefault": {capture: encryption, do: encryptByDefault, undo: restoreEncryption},
 	"ec2:CreateTags":                   {needs: []string{"resource", "key", "value"}, capture: tag, do: setTag, undo: restoreTag},
 	"iam:UpdateAccessKey":              {needs: []string{"user", "key"}, capture: keyStatus, do: deactivateKey, undo: restoreKey},
+	"rds:ModifyDBInstance":             {needs: []string{"database"}, capture: protection, do: protect, undo: restoreProtection},
 }
 
 // forms are what values look like, whatever a runbook lets through: a bucket is
@@ -49,6 +51,7 @@ var forms = map[string]*regexp.Regexp{
 	"value":    regexp.MustCompile(`^[^\x00-\x1f]{1,256}$`),
 	"key":      regexp.MustCompile(`^[^\x00-\x1f]{1,128}$`),
 	"user":     regexp.MustCompile(`^[A-Za-z0-9+=,.@_-]{1,64}$`),
+	"database": regexp.MustCompile(`^[A-Za-z](-?[A-Za-z0-9]){0,62}$`),
 }
 
 func code(err error) string {
@@ -338,4 +341,36 @@ func restoreKey(ctx context.Context, u use, before json.RawMessage) error {
 		return putKey(ctx, u, iamtypes.StatusTypeInactive)
 	}
 	return putKey(ctx, u, iamtypes.StatusTypeActive)
+}
+
+// protection tells whether a database is protected from deletion.
+func protection(ctx context.Context, u use) (any, error) {
+	out, err := u.read.rds.DescribeDBInstances(ctx, &rds.DescribeDBInstancesInput{DBInstanceIdentifier: sdk.String(u.with["database"])})
+	if err != nil {
+		return nil, err
+	}
+	if len(out.DBInstances) != 1 || out.DBInstances[0].DeletionProtection == nil {
+		return nil, errors.New("the answer does not say whether the database is protected")
+	}
+	return *out.DBInstances[0].DeletionProtection, nil
+}
+
+// putProtection does not ask to apply at once: protection always is, and whatever
+// else waits for the maintenance window, with its downtime, would be as well.
+func putProtection(ctx context.Context, u use, on bool) error {
+	_, err := u.write.rds.ModifyDBInstance(ctx, &rds.ModifyDBInstanceInput{
+		DBInstanceIdentifier: sdk.String(u.with["database"]), DeletionProtection: &on,
+	})
+	return err
+}
+
+func protect(ctx context.Context, u use, dry bool) error {
+	if dry {
+		return nil // RDS has no dry run: that the database can be described is all that can be asked
+	}
+	return putProtection(ctx, u, true)
+}
+
+func restoreProtection(ctx context.Context, u use, before json.RawMessage) error {
+	return putProtection(ctx, u, string(before) == "true")
 }

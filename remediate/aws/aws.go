@@ -23,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
@@ -251,6 +252,7 @@ type clients struct {
 	s3  *s3.Client
 	ec2 *ec2.Client
 	iam *iam.Client
+	rds *rds.Client
 }
 
 // Connect gives the configuration of who acts in an origin, for runners that
@@ -289,7 +291,7 @@ func (r *Runner) connect(ctx context.Context, origin string) (*conn, error) {
 func newClients(cfg sdk.Config) clients {
 	return clients{
 		s3:  s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = local(o.BaseEndpoint) }),
-		ec2: ec2.NewFromConfig(cfg), iam: iam.NewFromConfig(cfg),
+		ec2: ec2.NewFromConfig(cfg), iam: iam.NewFromConfig(cfg), rds: rds.NewFromConfig(cfg),
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/crosscheck-dev/crosscheck/remediate"
 	"github.com/crosscheck-dev/crosscheck/remediate/aws"
@@ -37,6 +38,10 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	c.asked = append(c.asked, req.Method+" "+req.URL.EscapedPath()+" "+form.Get("Action"))
 	c.forms = append(c.forms, form)
 	switch action := form.Get("Action"); {
+	case action == "DescribeDBInstances":
+		_, _ = io.WriteString(w, "<DescribeDBInstancesResponse><DescribeDBInstancesResult><DBInstances><DBInstance><DeletionProtection>false</DeletionProtection></DBInstance></DBInstances></DescribeDBInstancesResult></DescribeDBInstancesResponse>")
+	case action == "ModifyDBInstance":
+		_, _ = io.WriteString(w, "<ModifyDBInstanceResponse><ModifyDBInstanceResult/></ModifyDBInstanceResponse>")
 	case action != "":
 		_, _ = io.WriteString(w, "<"+action+"Response></"+action+"Response>")
 	default:
@@ -87,6 +92,7 @@ func TestHostileNamesReachNothing(t *testing.T) {
 		`{action: "ec2:RevokeSecurityGroupIngress", with: {group: sg-1, protocol: tcp, from_port: {param: v}, cidr: 0.0.0.0/0}}`,
 		`{action: "ec2:CreateTags", with: {resource: {param: v}, key: owner, value: x}}`,
 		`{action: "iam:UpdateAccessKey", with: {user: {param: v}, key: AKIA0000000000000000}}`,
+		`{action: "rds:ModifyDBInstance", with: {database: {param: v}}}`,
 	}
 	for _, act := range acts {
 		for _, name := range names {
@@ -120,6 +126,40 @@ func TestTextIsOneField(t *testing.T) {
 	}
 }
 
+// TestPendingChangesStayPending: AWS would make them at once, were it asked to apply this one at once.
+func TestPendingChangesStayPending(t *testing.T) {
+	t.Parallel()
+	c, r := setup(t, "111122223333")
+	database := call(t, `{action: "rds:ModifyDBInstance", with: {database: {param: v}}}`, "ledger")
+	before, err := r.Capture(t.Context(), database)
+	if err != nil || string(before) != "[false]" {
+		t.Fatalf("Capture() = %s, %v; want [false]", before, err)
+	}
+	if _, err := r.Act(t.Context(), database); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Undo(t.Context(), database, before); err != nil {
+		t.Fatal(err)
+	}
+	var got []url.Values
+	for _, form := range c.forms {
+		if form.Get("Action") == "ModifyDBInstance" {
+			got = append(got, form)
+		}
+	}
+	want := []url.Values{modify("true"), modify("false")}
+	if diff := cmp.Diff(got, want); diff != "" {
+		t.Errorf("asked to act and to undo (-got +want):\n%s", diff)
+	}
+}
+
+func modify(protection string) url.Values {
+	return url.Values{
+		"Action": {"ModifyDBInstance"}, "Version": {"2014-10-31"},
+		"DBInstanceIdentifier": {"ledger"}, "DeletionProtection": {protection},
+	}
+}
+
 func TestOnlyInItsAccount(t *testing.T) {
 	t.Parallel()
 	const act = `{action: "s3:PutPublicAccessBlock", with: {bucket: {param: v}}}`
@@ -144,6 +184,7 @@ func TestCheck(t *testing.T) {
 		"unknown action":  `{action: "s3:DeleteBucket", with: {bucket: x}}`,
 		"unknown field":   `{action: "s3:PutPublicAccessBlock", with: {bucket: x, policy: y}}`,
 		"missing field":   `{action: "s3:PutPublicAccessBlock"}`,
+		"more than one":   `{action: "rds:ModifyDBInstance", with: {database: x, class: db.t4g.micro}}`,
 		"beside the rest": `{action: "ec2:EnableEbsEncryptionByDefault", region: x}`,
 	} {
 		if err := r.Check(call(t, act, "x").Runbook); err == nil {

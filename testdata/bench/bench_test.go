@@ -20,7 +20,7 @@ import (
 // taken on other bytes cannot be compared with them.
 const (
 	clustersDigest = "c10bfd369652b31db051e9049c10e37935cef97930981531c632756279ae9efd"
-	scaledDigest   = "dce7f3ce00a2ec7ac89b8a90d14fd9c42e0da31ba2c6dc8e9ef6d7ab6460e432"
+	scaledDigest   = "8da7b8b7e534e0e3c2607107454b99148a0db602abc7d6ab2ea087d3f3fc07f7"
 )
 
 func digest(t *testing.T, parts []part) string {

@@ -143,7 +143,7 @@ func namesOf(docs [][]audit.Resource) map[string]bool {
 	for _, list := range docs {
 		for _, r := range list {
 			switch kind := r.Type[strings.LastIndexByte(r.Type, '/')+1:]; kind {
-			case "Node", "Pod", "Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "Job", "CronJob",
+			case "Namespace", "Node", "Pod", "Deployment", "DaemonSet", "StatefulSet", "ReplicaSet", "Job", "CronJob",
 				"AWS::S3::Bucket", "dcim.device", "virtualization.virtualmachine":
 				out[r.Name] = true
 			}

@@ -76,6 +76,10 @@ def buckets():
     s3.create_bucket(Bucket="nordhafen-mvogel-tmp", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
 
 
+def databases():
+    client("rds").modify_db_instance(DBInstanceIdentifier="portal-orders", DeletionProtection=False)
+
+
 def machines():
     ec2 = client("ec2")
     private = {"Name": "tag:Name", "Values": ["nordhafen-euc1-private"]}
@@ -119,4 +123,5 @@ if __name__ == "__main__":
     people()
     accounts()
     buckets()
+    databases()
     machines()

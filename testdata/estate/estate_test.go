@@ -13,8 +13,8 @@ import (
 
 // controls are those that the library has; each must have a defect and a near miss here.
 var controls = []string{
-	"ACC-001", "CMP-001", "CMP-002", "CMP-003", "IAM-001", "IAM-002", "IAM-003", "INV-001", "INV-002",
-	"NET-001", "NET-002", "REC-001", "REC-002", "REC-003", "REC-004", "STO-001", "STO-002", "WRK-001", "WRK-002",
+	"ACC-001", "CMP-001", "CMP-002", "CMP-003", "DAT-001", "IAM-001", "IAM-002", "IAM-003", "INV-001", "INV-002",
+	"NET-001", "NET-002", "NET-003", "REC-001", "REC-002", "REC-003", "REC-004", "STO-001", "STO-002", "WRK-001", "WRK-002",
 }
 
 func TestExpectations(t *testing.T) {

@@ -51,6 +51,64 @@ test_controllers if {
 	}
 }
 
+_policy(spec) := {
+	"source": "kubernetes", "type": "networking.k8s.io/v1/NetworkPolicy", "origin": "kubernetes/a",
+	"data": {"metadata": {"name": "p", "namespace": "ns", "uid": "u"}, "spec": spec},
+}
+
+_known(open) := {{"kind": "namespace_policy", "key": "kubernetes/a|ns", "value": {"name": "p", "open": open}}}
+
+test_policies_of_all_pods if {
+	every spec in [
+		{"podSelector": {}, "policyTypes": ["Ingress"]},
+		{"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": []},
+		{"podSelector": {"matchLabels": {}, "matchExpressions": []}, "policyTypes": ["Ingress"]},
+		{"podSelector": {}},
+		{"podSelector": null, "policyTypes": [], "egress": [{}]},
+		{"policyTypes": ["Ingress"]},
+	] {
+		kubernetes.estate == _known(false) with input as _policy(spec)
+	}
+}
+
+test_policies_of_some_pods_or_outwards_are_none if {
+	every spec in [
+		{"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Ingress"]},
+		{"podSelector": {"matchExpressions": [{"key": "app", "operator": "Exists"}]}, "policyTypes": ["Ingress"]},
+		{"podSelector": {}, "policyTypes": ["Egress"]},
+	] {
+		kubernetes.estate == set() with input as _policy(spec)
+	}
+}
+
+_letting(rules) := _policy({"podSelector": {}, "policyTypes": ["Ingress"], "ingress": rules})
+
+test_policies_that_let_everyone_in if {
+	every rule in [
+		{}, null, {"from": []}, {"from": null}, {"ports": [{"port": 443}]},
+		{"from": [{"podSelector": {}}, {"ipBlock": {"cidr": "0.0.0.0/0"}}]},
+		{"from": [{"ipBlock": {"cidr": "::/0", "except": []}}]},
+		{"from": [{"namespaceSelector": {}}]},
+		{"from": [{"namespaceSelector": {"matchLabels": {}}, "podSelector": {}}]},
+	] {
+		kubernetes.estate == _known(true) with input as _letting([{"from": [{"podSelector": {}}]}, rule])
+	}
+}
+
+test_policies_that_let_somebody_in if {
+	kubernetes.estate == _known(false) with input as _letting([
+		{"from": [{"podSelector": {}}]},
+		{"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}, {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8"]}}]},
+		{"from": [{"namespaceSelector": {"matchLabels": {"team": "edge"}}}]},
+		{"from": [{"namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "Exists"}]}}]},
+		{"from": [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "gateway"}}}]},
+	])
+}
+
+test_policies_of_manifests if {
+	{p.key | some p in kubernetes.estate} == {"|ns"} with input as json.patch(_policy({"podSelector": {}}), [{"op": "remove", "path": "/data/metadata/uid"}])
+}
+
 test_addresses if {
 	netbox.estate == {
 		{"kind": "address", "key": "10.0.0.1", "value": {"address": "10.0.0.1/24"}},

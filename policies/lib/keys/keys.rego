@@ -31,3 +31,6 @@ address(origin, text) := sprintf("%s|%s", [origin, text])
 
 # What makes pods, by its namespace, kind and name within one cluster or set of manifests.
 controller(origin, namespace, kind, text) := sprintf("%s|%s/%s/%s", [origin, namespace, kind, name(text)])
+
+# A namespace within one cluster, or within all manifests that are judged together.
+namespace(scope, text) := sprintf("%s|%s", [scope, name(text)])

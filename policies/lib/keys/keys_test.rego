@@ -14,5 +14,6 @@ test_names if {
 	keys.id("I-0A ") == "i-0a"
 	keys.address("terraform/prod", "aws_s3_bucket.a") == "terraform/prod|aws_s3_bucket.a"
 	keys.controller("kubernetes/a", "ns", "Job", "j") == "kubernetes/a|ns/Job/j"
+	keys.namespace("kubernetes/a", "ns") == "kubernetes/a|ns"
 	keys.in_vrf("netbox/nh", "global", "10.0.0.1/24") == "netbox/nh|global|10.0.0.1"
 }

@@ -11,7 +11,9 @@ serve.py ADDRESS PORT. Beside AWS it answers, for tests:
   GET    /x/calls                   how often each action was called
 """
 
+import base64
 import datetime
+import hashlib
 import io
 import json
 import os
@@ -39,6 +41,7 @@ import moto.ec2.models.elastic_block_store as volumes  # noqa: E402
 import moto.ec2.responses.elastic_block_store as snapshots  # noqa: E402
 import moto.iam.models as iam  # noqa: E402
 import moto.iam.responses as answers  # noqa: E402
+import moto.rds.models as databases  # noqa: E402
 from moto.core.responses import ActionResult  # noqa: E402
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: E402
 
@@ -94,6 +97,19 @@ def mend_identity():
     iam.IAMBackend.get_credential_report = get_credential_report
     answers.IamResponse.get_credential_report = answer
     iam.AccountSummary.summary_map = property(summary_map)
+
+
+def mend_databases():
+    """Each database has a resource id of its own, by which Terraform looks for it, and nothing moves with the clock."""
+    begin = databases.DBInstance.__init__
+
+    def made(self, *args, **kwargs):
+        begin(self, *args, **kwargs)
+        own = base64.b32encode(hashlib.sha256(self.db_instance_arn.encode()).digest()).decode()
+        self.dbi_resource_id = "db-" + own[:26]
+
+    databases.DBInstance.__init__ = made
+    databases.DBInstance.latest_restorable_time = property(lambda self: self.created)
 
 
 JSON_SERVICES = {
@@ -210,5 +226,6 @@ if __name__ == "__main__":
 
     mend_volumes()
     mend_identity()
+    mend_databases()
     os.environ.setdefault("MOTO_PORT", sys.argv[2])
     serve(Server(), host=sys.argv[1], port=int(sys.argv[2]), threads=8, ident="moto", _quiet=True)
