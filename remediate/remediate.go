@@ -42,6 +42,10 @@ type Runner interface {
 	Undo(ctx context.Context, c Call, before json.RawMessage) (output string, err error)
 }
 
+// ErrAtWork marks the error of a runner that stopped looking while what it began
+// may go on: nobody knows how that ends, and nothing is put back meanwhile.
+var ErrAtWork = errors.New("what was begun may go on")
+
 // Checker is a runner that can tell, without asking anybody, what is wrong with a runbook.
 type Checker interface {
 	Check(r Runbook) error

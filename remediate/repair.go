@@ -213,14 +213,14 @@ func (e *Engine) act(ctx context.Context, r audit.Repair, p prepared) (audit.Rep
 	if failed != nil {
 		r.Reason = "the runner: " + e.clean(failed.Error())
 	}
-	if failed != nil && ctx.Err() != nil {
+	if failed != nil && (ctx.Err() != nil || errors.Is(failed, ErrAtWork)) {
 		r.State = audit.RepairUnknown
 	}
 	if err := e.move(keep, audit.RepairActing, r, p.runbook.Runner); err != nil {
 		return r, err
 	}
-	if ctx.Err() != nil {
-		return r, ctx.Err() // what acted is verified by whoever runs next
+	if r.State == audit.RepairUnknown || ctx.Err() != nil {
+		return r, ctx.Err() // whoever runs next settles it, or verifies what acted
 	}
 	return e.verify(ctx, r, p.before.Failing)
 }

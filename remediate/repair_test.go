@@ -2,6 +2,7 @@ package remediate_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"strings"
@@ -287,6 +288,50 @@ func must(r audit.Repair, err error) audit.Repair {
 		panic(err)
 	}
 	return r
+}
+
+// TestWhatGoesOnIsNotRolledBack: where the runner stopped looking before what it
+// began had ended, nothing is put back under its hands, and a re-audit settles it.
+func TestWhatGoesOnIsNotRolledBack(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]audit.RepairState{"done later": audit.RepairVerified, "never done": audit.RepairFailed} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld("logs")
+			w.ineffect, w.actErr = true, fmt.Errorf("asking how it stands: denied: %w", remediate.ErrAtWork)
+			e, _ := setup(t, w)
+			r := approved(t, e, w, "logs")
+			got := ran(t, e, r.ID)
+			if got.State != audit.RepairUnknown || w.undos != 0 || !strings.Contains(got.Reason, "denied") {
+				t.Fatalf("it is %s (%s), %d undos; want unknown, 0", got.State, got.Reason, w.undos)
+			}
+			w.open["logs"] = want == audit.RepairFailed
+			got = ran(t, e, r.ID)
+			if got.State != want || w.undos != 0 || w.count() != 1 {
+				t.Errorf("it is %s (%s), %d undos, %d acts; want %s, 0, 1", got.State, got.Reason, w.undos, w.count(), want)
+			}
+		})
+	}
+}
+
+// TestUndoneWithoutMemory: of a runner that cannot tell what was there, only the
+// re-audit proves that it is there again.
+func TestUndoneWithoutMemory(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		noUndo bool
+		want   audit.RepairState
+	}{"undone": {false, audit.RepairRolledBack}, "undo did nothing": {true, audit.RepairStuck}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld("logs")
+			w.forgets, w.noUndo, w.alsoFails = true, tt.noUndo, []string{"X-001"}
+			e, _ := setup(t, w)
+			if got := ran(t, e, approved(t, e, w, "logs").ID); got.State != tt.want || w.undos != 1 {
+				t.Errorf("it is %s (%s), %d undos; want %s, 1", got.State, got.Reason, w.undos, tt.want)
+			}
+		})
+	}
 }
 
 func TestNoMoreThanARunMayHave(t *testing.T) {

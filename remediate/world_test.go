@@ -63,6 +63,7 @@ type world struct {
 	capErr    error
 	dryErr    error
 	noUndo    bool // undo says it worked, and did not
+	forgets   bool // nothing is captured
 	during    func()
 	capturing func()
 	now       time.Time
@@ -151,6 +152,9 @@ func (w *world) Capture(_ context.Context, c remediate.Call) (json.RawMessage, e
 	if w.capturing != nil {
 		w.capturing()
 	}
+	if w.forgets {
+		return nil, w.capErr
+	}
 	b, err := json.Marshal(w.open[c.Targets[0]["bucket"]])
 	return b, errors.Join(err, w.capErr)
 }
@@ -179,7 +183,7 @@ func (w *world) Undo(_ context.Context, c remediate.Call, before json.RawMessage
 	defer w.mu.Unlock()
 	w.undos++
 	if !w.noUndo && w.undoErr == nil {
-		w.open[c.Targets[0]["bucket"]] = string(before) == "true"
+		w.open[c.Targets[0]["bucket"]] = w.forgets || string(before) == "true"
 	}
 	return "opened", w.undoErr
 }
