@@ -86,7 +86,7 @@ func (e *Engine) mayAct(_ context.Context, s subject) error {
 	switch {
 	case s.use.Mode == audit.ModeSuggest:
 		return block("the runbook only suggests")
-	case s.use.Mode == audit.ModeApprove && (s.repair.Decided == nil || s.repair.Requested == nil || s.repair.Decided.By == s.repair.Requested.By ||
+	case s.use.Mode == audit.ModeApprove && (s.repair.Decided == nil || s.repair.Requested == nil || samePerson(s.repair.Decided.By, s.repair.Requested.By) ||
 		!slices.Contains(e.cfg.Approvers, s.repair.Decided.By)):
 		return block("it has no approval by somebody who may approve it")
 	case s.repair.Decided == nil:
@@ -168,6 +168,9 @@ func (e *Engine) breakerClosed(ctx context.Context, s subject) error {
 	reset, err := e.cfg.Switches.Switch(ctx, Breaker(s.runbook.ID))
 	if err != nil {
 		return err
+	}
+	if reset.At.After(e.now().Add(ahead)) {
+		reset.At = time.Time{} // the clock was ahead then: it would hide all failures until that time
 	}
 	list, err := e.cfg.Ledger.Repairs(ctx, audit.RepairQuery{
 		Runbook: s.runbook.ID, Since: reset.At, Limit: e.cfg.Failures,

@@ -62,14 +62,14 @@ func (e *Engine) lost(ctx context.Context, r audit.Repair) (audit.Repair, error)
 
 // overdue expires a request that nobody decided on.
 func (e *Engine) overdue(ctx context.Context, r audit.Repair) (audit.Repair, error) {
-	if r.Requested != nil && e.now().Sub(r.Requested.At) <= e.cfg.RequestTTL {
+	if r.Requested != nil && !e.over(r.Requested.At, e.cfg.RequestTTL) {
 		return r, nil
 	}
-	return e.expired(ctx, r, "nobody decided on it in "+e.cfg.RequestTTL.String())
+	return e.expired(ctx, r, "nobody decided on it in "+e.cfg.RequestTTL.String()+", or it is of a time to come")
 }
 
 func (e *Engine) expire(ctx context.Context, r audit.Repair) error {
-	_, err := e.expired(ctx, r, "nobody decided on it in "+e.cfg.RequestTTL.String())
+	_, err := e.expired(ctx, r, "nobody decided on it in "+e.cfg.RequestTTL.String()+", or it is of a time to come")
 	return err
 }
 
@@ -81,8 +81,8 @@ func (e *Engine) expired(ctx context.Context, r audit.Repair, why string) (audit
 
 // repair does what is approved, if every guard lets it.
 func (e *Engine) repair(ctx context.Context, r audit.Repair) (audit.Repair, error) {
-	if r.Decided == nil || e.now().Sub(r.Decided.At) > e.cfg.ApprovalTTL {
-		return e.expired(ctx, r, "the approval was not used in "+e.cfg.ApprovalTTL.String())
+	if r.Decided == nil || e.over(r.Decided.At, e.cfg.ApprovalTTL) {
+		return e.expired(ctx, r, "the approval was not used in "+e.cfg.ApprovalTTL.String()+", or is of a time to come")
 	}
 	p, err := e.ready(ctx, r)
 	var no *refused
@@ -231,6 +231,16 @@ func (e *Engine) pause(ctx context.Context, book Runbook) error {
 		return ctx.Err()
 	}
 	return e.cfg.Sleep(ctx, time.Duration(book.Verify.Wait))
+}
+
+// ahead is how far a clock may have been ahead and be believed.
+const ahead = 5 * time.Minute
+
+// over tells whether what holds for a time does not hold any more. What begins
+// in a time to come was written while the clock was ahead, and does not hold.
+func (e *Engine) over(since time.Time, ttl time.Duration) bool {
+	age := e.now().Sub(since)
+	return age > ttl || age < -ahead
 }
 
 // now is the time in whole seconds, as everything on record has it.

@@ -101,6 +101,53 @@ func TestApprovalExpires(t *testing.T) {
 	}
 }
 
+// TestApprovalOfATimeToCome: what was approved while the clock was ahead is not
+// approved for longer once it is put right. A second or two is no jump.
+func TestApprovalOfATimeToCome(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		back time.Duration
+		want audit.RepairState
+	}{"a month": {30 * 24 * time.Hour, audit.RepairExpired}, "two seconds": {2 * time.Second, audit.RepairVerified}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld("logs")
+			e, _ := setup(t, w)
+			r := approved(t, e, w, "logs")
+			w.now = w.now.Add(-tt.back)
+			if got := ran(t, e, r.ID); got.State != tt.want {
+				t.Errorf("it is %s (%s), %d acts; want %s", got.State, got.Reason, w.count(), tt.want)
+			}
+		})
+	}
+	w := newWorld("logs")
+	e, _ := setup(t, w)
+	r, err := e.Request(t.Context(), decisionOf(w, "logs"), "", manual)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.now = w.now.Add(-30 * 24 * time.Hour)
+	if _, err := e.Approve(t.Context(), r.ID, boss); err == nil || !strings.Contains(err.Error(), "request it again") {
+		t.Errorf("a request of a time to come was approved: %v", err)
+	}
+}
+
+// TestOnePersonIsNoTwo: an approval on record by who asked, under another name of
+// theirs, lets nothing act, whoever put it there.
+func TestOnePersonIsNoTwo(t *testing.T) {
+	t.Parallel()
+	w := newWorld("logs")
+	e, l := setup(t, w, func(c *remediate.Config) { c.Approvers = []string{boss, "token:asker"} })
+	r := approved(t, e, w, "logs")
+	r.Decided.By = "token:asker"
+	if err := l.Move(t.Context(), audit.RepairMove{From: audit.RepairApproved, To: r, By: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := ran(t, e, r.ID); got.State != audit.RepairBlocked || w.count() != 0 {
+		t.Errorf("it is %s (%s), %d acts", got.State, got.Reason, w.count())
+	}
+}
+
 // TestGuards has a guard stop an approved repair; nothing may be done.
 func TestGuards(t *testing.T) {
 	t.Parallel()
@@ -243,53 +290,6 @@ func TestWhatDoesNotWorkIsRolledBack(t *testing.T) {
 	}
 }
 
-func TestWithoutRollBackItFails(t *testing.T) {
-	t.Parallel()
-	w := newWorld("logs")
-	w.ineffect = true
-	e, _ := setup(t, w, func(c *remediate.Config) {
-		c.Runbooks = []remediate.Runbook{parsed(t, strings.Replace(book, "roll_back: true", "roll_back: false", 1))}
-	})
-	if got := ran(t, e, approved(t, e, w, "logs").ID); got.State != audit.RepairFailed || w.undos != 0 {
-		t.Errorf("it is %s, %d undos", got.State, w.undos)
-	}
-}
-
-func TestBreakerOpensAfterFailures(t *testing.T) {
-	t.Parallel()
-	names := []string{"aaa", "bbb", "ccc"}
-	w := newWorld(names...)
-	w.ineffect = true
-	e, l := setup(t, w, func(c *remediate.Config) { c.Failures = 2 })
-	var ids []string
-	for _, n := range names {
-		ids = append(ids, approved(t, e, w, n).ID)
-	}
-	if got := ran(t, e, ids[2]); got.State != audit.RepairApproved || w.count() != 2 {
-		t.Fatalf("after two failures the third is %s, %d acts", got.State, w.count())
-	}
-	if why := e.Why(t.Context(), must(e.Find(t.Context(), ids[2]))); !strings.Contains(why, "circuit breaker") {
-		t.Errorf("it waits because %q", why)
-	}
-	w.ineffect, w.now = false, w.now.Add(time.Minute)
-	if err := e.MayResume("user:nobody", remediate.Breaker("close-bucket")); err == nil {
-		t.Error("anybody may close the breaker")
-	}
-	if err := l.Turn(t.Context(), audit.Switch{Name: remediate.Breaker("close-bucket"), Value: "reset", By: boss, At: w.now}); err != nil {
-		t.Fatal(err)
-	}
-	if got := ran(t, e, ids[2]); got.State != audit.RepairVerified {
-		t.Errorf("with the breaker closed it is %s (%s)", got.State, got.Reason)
-	}
-}
-
-func must(r audit.Repair, err error) audit.Repair {
-	if err != nil {
-		panic(err)
-	}
-	return r
-}
-
 // TestWhatGoesOnIsNotRolledBack: where the runner stopped looking before what it
 // began had ended, nothing is put back under its hands, and a re-audit settles it.
 func TestWhatGoesOnIsNotRolledBack(t *testing.T) {
@@ -332,6 +332,73 @@ func TestUndoneWithoutMemory(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestWithoutRollBackItFails(t *testing.T) {
+	t.Parallel()
+	w := newWorld("logs")
+	w.ineffect = true
+	e, _ := setup(t, w, func(c *remediate.Config) {
+		c.Runbooks = []remediate.Runbook{parsed(t, strings.Replace(book, "roll_back: true", "roll_back: false", 1))}
+	})
+	if got := ran(t, e, approved(t, e, w, "logs").ID); got.State != audit.RepairFailed || w.undos != 0 {
+		t.Errorf("it is %s, %d undos", got.State, w.undos)
+	}
+}
+
+func TestBreakerOpensAfterFailures(t *testing.T) {
+	t.Parallel()
+	names := []string{"aaa", "bbb", "ccc"}
+	w := newWorld(names...)
+	w.ineffect = true
+	e, l := setup(t, w, func(c *remediate.Config) { c.Failures = 2 })
+	var ids []string
+	for _, n := range names {
+		ids = append(ids, approved(t, e, w, n).ID)
+	}
+	if got := ran(t, e, ids[2]); got.State != audit.RepairApproved || w.count() != 2 {
+		t.Fatalf("after two failures the third is %s, %d acts", got.State, w.count())
+	}
+	if why := e.Why(t.Context(), must(e.Find(t.Context(), ids[2]))); !strings.Contains(why, "circuit breaker") {
+		t.Errorf("it waits because %q", why)
+	}
+	w.ineffect, w.now = false, w.now.Add(time.Minute)
+	if err := e.MayResume("user:nobody", remediate.Breaker("close-bucket")); err == nil {
+		t.Error("anybody may close the breaker")
+	}
+	if err := l.Turn(t.Context(), audit.Switch{Name: remediate.Breaker("close-bucket"), Value: "reset", By: boss, At: w.now}); err != nil {
+		t.Fatal(err)
+	}
+	if got := ran(t, e, ids[2]); got.State != audit.RepairVerified {
+		t.Errorf("with the breaker closed it is %s (%s)", got.State, got.Reason)
+	}
+}
+
+// TestBreakerAndTheClock: who closed the breaker while the clock was ahead did not
+// switch it off until then.
+func TestBreakerAndTheClock(t *testing.T) {
+	t.Parallel()
+	names := []string{"aaa", "bbb", "ccc"}
+	w := newWorld(names...)
+	w.ineffect = true
+	e, l := setup(t, w, func(c *remediate.Config) { c.Failures = 2 })
+	if err := l.Turn(t.Context(), audit.Switch{Name: remediate.Breaker("close-bucket"), Value: "reset", By: boss, At: w.now.Add(24 * time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, n := range names {
+		ids = append(ids, approved(t, e, w, n).ID)
+	}
+	if got := ran(t, e, ids[2]); got.State != audit.RepairApproved || w.count() != 2 {
+		t.Errorf("after two failures the third is %s, %d acts", got.State, w.count())
+	}
+}
+
+func must(r audit.Repair, err error) audit.Repair {
+	if err != nil {
+		panic(err)
+	}
+	return r
 }
 
 func TestNoMoreThanARunMayHave(t *testing.T) {

@@ -198,8 +198,8 @@ func (e *Engine) Approve(ctx context.Context, id, by string) (audit.Repair, erro
 		return r, fmt.Errorf("%s requested it: somebody else must approve it", by)
 	}
 	now := e.now()
-	if now.Sub(r.Requested.At) > e.cfg.RequestTTL {
-		return r, errors.Join(fmt.Errorf("the request is older than %s: request it again", e.cfg.RequestTTL), e.expire(ctx, r))
+	if e.over(r.Requested.At, e.cfg.RequestTTL) {
+		return r, errors.Join(fmt.Errorf("the request is older than %s, or of a time to come: request it again", e.cfg.RequestTTL), e.expire(ctx, r))
 	}
 	r.State, r.Reason, r.Updated, r.Decided = audit.RepairApproved, "", now, &audit.RepairStep{At: now, By: by}
 	return r, e.move(ctx, audit.RepairRequested, r, by)
