@@ -75,7 +75,7 @@ func authorities(path string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-func (e *endpoint) start(_ context.Context, key string, _ json.RawMessage) (session, error) {
+func (e *endpoint) start(_ context.Context, key, _ string, _ json.RawMessage) (session, error) {
 	token := ""
 	if !e.token.IsZero() {
 		var err error
