@@ -19,6 +19,7 @@ import (
 
 const (
 	maxBody     = 64 << 10         // bytes of a request's body
+	maxSigned   = 256 << 10        // and of one of Slack's, which holds the message whose button was pressed
 	heavyAtOnce = 4                // requests that read a run's verdicts, at once
 	heavyWithin = 60 * time.Second // and how long one may take
 )
@@ -134,7 +135,11 @@ func (s *server) do(rt route, w http.ResponseWriter, req *request) error {
 	req.rc = http.NewResponseController(w)
 	if req.ContentLength != 0 {
 		_ = req.rc.SetReadDeadline(s.Now().Add(bodyWithin)) // where there is none to set, there is none
-		req.Body = http.MaxBytesReader(w, req.Body, maxBody)
+		most := int64(maxBody)
+		if rt.role == signed {
+			most = maxSigned
+		}
+		req.Body = http.MaxBytesReader(w, req.Body, most)
 	}
 	if err := s.addressed(req.Request); err != nil {
 		return err
