@@ -164,7 +164,7 @@ func (o *Outbox) try(ctx context.Context, s audit.Sink, d audit.Delivery) error 
 	case err == nil:
 	case IsPermanent(err):
 		d.Status, d.Detail, how = audit.Refused, oneLine(err), "refused"
-	case d.Last.Sub(d.Queued) > giveUp:
+	case d.Last.Sub(d.Queued) > giveUp && d.Tries >= fewest:
 		d.Status, d.Detail, how = audit.Refused, fmt.Sprintf("given up after %d tries: %s", d.Tries, oneLine(err)), "refused"
 	default:
 		d.Status, d.Detail, how = audit.Waiting, oneLine(err), "retried"

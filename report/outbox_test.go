@@ -276,6 +276,49 @@ func TestGivesUp(t *testing.T) {
 	}
 }
 
+// TestGivesUpOnlyWhatWasTried: a week in which nothing ran, or by which a clock
+// jumped, is no week in which a sink failed.
+func TestGivesUpOnlyWhatWasTried(t *testing.T) {
+	t.Parallel()
+	s := &taking{name: "sink", deliver: func(context.Context, audit.Delivery) error { return errors.New("503") }}
+	f := outbox(t, 0, s)
+	f.ran(t, "run")
+	f.clock.add(8 * 24 * time.Hour)
+	_ = f.Flush(t.Context())
+	if d := f.status(t, "sink")[0]; d.Status != audit.Waiting || d.Tries != 1 {
+		t.Errorf("after one try it is %s: %s", d.Status, d.Detail)
+	}
+}
+
+// TestClockPutBack: what was queued, or tried, while the clock was ahead does not
+// wait until that time comes.
+func TestClockPutBack(t *testing.T) {
+	t.Parallel()
+	for name, tries := range map[string]int{"queued": 0, "tried": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fails := tries > 0
+			s := &taking{name: "sink", deliver: func(context.Context, audit.Delivery) error {
+				if fails {
+					return errors.New("503")
+				}
+				return nil
+			}}
+			f := outbox(t, 0, s)
+			f.clock.add(30 * 24 * time.Hour)
+			f.ran(t, "run")
+			if tries > 0 {
+				_ = f.Flush(t.Context())
+			}
+			fails = false
+			f.clock.add(-30 * 24 * time.Hour)
+			if err := f.Flush(t.Context()); err != nil || len(s.got) != 1 {
+				t.Errorf("Flush() = %v, %d delivered; the delivery is %+v", err, len(s.got), f.status(t, "sink")[0])
+			}
+		})
+	}
+}
+
 // TestStopped: a try that we cut off ourselves does not count, and comes first the next time.
 func TestStopped(t *testing.T) {
 	t.Parallel()
