@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"reflect"
 	"sync"
 	"syscall"
 	"time"
@@ -153,6 +154,10 @@ func (a *app) daemon(ctx context.Context, hup <-chan os.Signal, getenv func(stri
 func (d *daemon) prepare(cfg configs.Config) (force, error) {
 	if cfg.DataDir != d.dataDir {
 		return force{}, fmt.Errorf("data_dir is %s now, and was %s: restart the daemon to move", cfg.DataDir, d.dataDir)
+	}
+	// Whoever may ask without a token depends on where it listens, which a reload cannot change.
+	if old := d.inForce().in; old != nil && (cfg.API.Listen != old.cfg.API.Listen || !reflect.DeepEqual(cfg.API.TLS, old.cfg.API.TLS)) {
+		return force{}, fmt.Errorf("api.listen or api.tls is not what it was (%s): restart the daemon to move", old.cfg.API.Listen)
 	}
 	if cfg.Log.Unset {
 		cfg.Log.Level = "info"
