@@ -37,9 +37,30 @@ func runbooks(cfg configs.Config) ([]remediate.Runbook, error) {
 		case !info.IsDir() || info.Mode().Perm()&0o022 != 0:
 			return nil, fmt.Errorf("remediation.runbooks: %s must be a folder that only its owner may write", r.Runbooks)
 		}
+		if err := ownersAlone(r.Runbooks); err != nil {
+			return nil, err
+		}
 		folders = append(folders, os.DirFS(r.Runbooks))
 	}
 	return remediate.Load(folders...)
+}
+
+// ownersAlone refuses runbooks that others may write.
+func ownersAlone(folder string) error {
+	files, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
+	if err != nil {
+		return fmt.Errorf("remediation.runbooks: %w", err)
+	}
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			return fmt.Errorf("remediation.runbooks: %w", err)
+		}
+		if info.Mode().Perm()&0o022 != 0 {
+			return fmt.Errorf("remediation.runbooks: %s must be a file that only its owner may write", file)
+		}
+	}
+	return nil
 }
 
 // runners is the only registration of runners: one line each.
