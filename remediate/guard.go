@@ -193,7 +193,7 @@ func (e *Engine) breakerClosed(ctx context.Context, s subject) error {
 }
 
 // notBefore keeps the automatic mode from trying on a resource again what did
-// not work there: a person has to ask for it.
+// not work there, or what somebody denied: a person has to ask for it.
 func (e *Engine) notBefore(ctx context.Context, s subject) error {
 	list, err := e.cfg.Ledger.Repairs(ctx, audit.RepairQuery{Resource: s.repair.Resource, Limit: 1000})
 	if err != nil {
@@ -207,6 +207,8 @@ func (e *Engine) notBefore(ctx context.Context, s subject) error {
 		case byItself(s.repair) && r.Runbook == s.runbook.ID &&
 			(r.State == audit.RepairFailed || r.State == audit.RepairRolledBack || r.State == audit.RepairStuck):
 			return block("repair %s did not work on the same resource: request it by hand", r.ID[:min(12, len(r.ID))])
+		case byItself(s.repair) && r.Runbook == s.runbook.ID && r.State == audit.RepairDenied:
+			return block("repair %s of the same resource was denied: request it by hand", r.ID[:min(12, len(r.ID))])
 		}
 	}
 	return nil
