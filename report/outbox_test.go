@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -358,6 +359,36 @@ func TestRun(t *testing.T) {
 		t.Errorf("Run() = %v, delivered %v", err, s.got)
 	}
 }
+
+// TestCannotBeNoted: while the ledger takes no note of what was delivered, that is
+// said, and the sink is not told the same again and again.
+func TestCannotBeNoted(t *testing.T) {
+	t.Parallel()
+	s := &taking{name: "sink"}
+	f := outbox(t, 0, s)
+	f.ran(t, "run")
+	var said strings.Builder
+	o, err := report.New(report.Config{
+		Queue: forgetting{f.ledger}, Sinks: []audit.Sink{s}, Now: f.clock.now, Log: slog.New(slog.NewTextHandler(&said, nil)), Poll: time.Millisecond,
+		Record: func(context.Context, string) (audit.Record, error) { return audit.Record{}, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), time.Second)
+	defer stop()
+	if err := o.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if s.tries != 1 || strings.Count(said.String(), "disk full") != 1 {
+		t.Errorf("delivered %d times, want once; said: %s", s.tries, said.String())
+	}
+}
+
+// forgetting is a queue that cannot be written to.
+type forgetting struct{ report.Queue }
+
+func (forgetting) Tried(context.Context, audit.Delivery) error { return errors.New("disk full") }
 
 // TestAnnouncements go to sinks that take them, once.
 func TestAnnouncements(t *testing.T) {
