@@ -113,6 +113,7 @@ type Config struct {
 	Switches    Switches
 	Judge       Judge
 	Claim       func() (release func() error, err error) // makes this process the only one that repairs
+	Patience    *Patience                                // of who looks often; may be nil
 	StopFile    string                                   // while it exists nothing is done; empty: none
 	Approvers   []string                                 // who may approve, as they are authenticated
 	RequestTTL  time.Duration                            // default 72 h

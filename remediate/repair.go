@@ -38,10 +38,15 @@ func (e *Engine) Run(ctx context.Context) (moved []audit.Repair, err error) {
 		}
 		slices.Reverse(list) // the oldest first
 		for _, r := range list {
+			if e.cfg.Patience.waits(r.ID, e.now()) {
+				continue
+			}
 			after, err := step.do(ctx, r)
 			if ctx.Err() != nil {
 				return moved, ctx.Err()
 			}
+			untold := after.State == audit.RepairActed || after.State == audit.RepairUnknown && r.State == after.State
+			e.cfg.Patience.note(r.ID, e.now(), err == nil && !untold)
 			if err != nil {
 				e.cfg.Log.WarnContext(ctx, "a repair could not be taken further", "repair", r.ID, "state", r.State, "error", e.clean(err.Error()))
 				continue

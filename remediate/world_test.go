@@ -61,6 +61,7 @@ type world struct {
 	actErr    error
 	undoErr   error
 	capErr    error
+	againErr  error
 	dryErr    error
 	noUndo    bool // undo says it worked, and did not
 	forgets   bool // nothing is captured
@@ -126,6 +127,9 @@ func (w *world) Again(_ context.Context, d audit.Found, _ string) (remediate.Jud
 	w.runs++
 	run := fmt.Sprint("again", w.runs)
 	out := remediate.Judged{Run: w.run(run), Failing: []string{}}
+	if w.againErr != nil {
+		return out, w.againErr
+	}
 	if w.gone {
 		out.Gone = true
 		return out, nil

@@ -20,6 +20,7 @@ import (
 	"github.com/crosscheck-dev/crosscheck/audit/schedule"
 	"github.com/crosscheck-dev/crosscheck/configs"
 	"github.com/crosscheck-dev/crosscheck/evidence/ledger"
+	"github.com/crosscheck-dev/crosscheck/remediate"
 	"github.com/crosscheck-dev/crosscheck/report"
 )
 
@@ -123,6 +124,7 @@ func (a *app) daemon(ctx context.Context, hup <-chan os.Signal, getenv func(stri
 		return err
 	}
 	d := &daemon{app: a, dataDir: cfg.DataDir, slot: make(chan struct{}, 1), repairs: make(chan struct{}, 1)}
+	a.patience = &remediate.Patience{}
 	if d.http, err = d.answers(cfg); err != nil {
 		return err
 	}

@@ -186,7 +186,7 @@ func (a *app) repairConfig(in *installation) (remediate.Config, error) {
 	return remediate.Config{
 		Runbooks: books, Uses: usesOf(r.Use), Runners: list, Ledger: in.ledger, Switches: in.ledger, Judge: judge{a, in},
 		Claim: func() (func() error, error) { return in.ledger.Claim("repairs") }, StopFile: stopFile(in.cfg), Approvers: r.Approvers,
-		RequestTTL: r.RequestTTL, ApprovalTTL: r.ApprovalTTL, Failures: r.Failures, Sinks: box.Announcers(audit.OfRepair),
+		Patience: a.patience, RequestTTL: r.RequestTTL, ApprovalTTL: r.ApprovalTTL, Failures: r.Failures, Sinks: box.Announcers(audit.OfRepair),
 		Secrets: secrets, Now: a.now, Sleep: pause, Log: in.log,
 	}, nil
 }
