@@ -241,7 +241,9 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // whoami is who uses this program, as the kernel knows it: who logged in, which
 // sudo and su do not change and which cannot be set from the environment, or the
-// user of the process where nobody logged in.
+// user of the process where nobody logged in. Linux lets a process name its login
+// uid once where it has none, so that it proves nothing among those who may write
+// the ledger in a container or a service.
 func whoami() (string, error) {
 	uid := strconv.Itoa(os.Getuid())
 	if b, err := os.ReadFile("/proc/self/loginuid"); err == nil {
