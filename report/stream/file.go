@@ -105,11 +105,17 @@ func (a *appending) cut(size int64, run string) error {
 		case err != nil:
 			return err
 		}
-		var l logged
-		if json.Unmarshal(line, &l) != nil || l.Custom["crosscheck"].Run != run {
+		if !of(run, line) {
 			return nil
 		}
 	}
+}
+
+// of tells whether a line is an event of a run.
+func of(run string, line []byte) bool {
+	var l logged
+	err := json.Unmarshal(line, &l)
+	return err == nil && l.Custom["crosscheck"].Run == run
 }
 
 // endLine ends the half line that a killed session of another run left.
