@@ -311,6 +311,20 @@ func TestSlackReadsItsOwnLimit(t *testing.T) {
 	}
 }
 
+// TestSlackIsSignedAnyway: what Slack signed is answered by whatever name it comes,
+// as from a proxy in front, also while no token is configured.
+func TestSlackIsSignedAnyway(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(c *web.Config) { c.Tokens = nil })
+	for target, want := range map[string]int{"/slack/interactions": http.StatusOK, "/api/v1/runs": http.StatusMisdirectedRequest} {
+		r := request("POST", target, "payload=x", "")
+		r.Host = "crosscheck.example.com"
+		if w := s.ask(r); w.Code != want {
+			t.Errorf("%s: %d, want %d: %s", target, w.Code, want, w.Body)
+		}
+	}
+}
+
 func TestDocumentIsServed(t *testing.T) {
 	t.Parallel()
 	want, err := web.Document()
