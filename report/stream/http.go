@@ -80,7 +80,7 @@ func (e *endpoint) start(_ context.Context, key, _ string, _ json.RawMessage) (s
 	if !e.token.IsZero() {
 		var err error
 		if token, err = e.token.Reveal(); err != nil {
-			return nil, report.Permanent(err)
+			return nil, err
 		}
 	}
 	return &posting{e, key, token}, nil

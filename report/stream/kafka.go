@@ -67,7 +67,7 @@ func newKafka(cfg Kafka, now func() time.Time) (target, error) {
 func (k *kafka) authentication() (sasl.Mechanism, error) {
 	password, err := k.cfg.Password.Reveal()
 	if err != nil {
-		return nil, report.Permanent(err)
+		return nil, err
 	}
 	switch k.cfg.Mechanism {
 	case "plain":
