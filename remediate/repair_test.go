@@ -132,6 +132,30 @@ func TestApprovalOfATimeToCome(t *testing.T) {
 	}
 }
 
+// TestApprovalIsOfItsParameters: who approves what they were shown, as by the button
+// of an old message, does not approve what was asked for since with other settings.
+func TestApprovalIsOfItsParameters(t *testing.T) {
+	t.Parallel()
+	w, path := newWorld("logs"), filepath.Join(t.TempDir(), "ledger.db")
+	text := strings.Replace(book, "act: {", "  owner: {from: settings, pointer: /owner, pattern: '^[a-z]+$', max: 63}\nact: {owner: {param: owner}, ", 1)
+	with := func(owner string) *remediate.Engine {
+		e, _ := setupAt(t, w, path, using(remediate.Use{Mode: audit.ModeApprove, With: map[string]string{"owner": owner}}),
+			func(c *remediate.Config) { c.Runbooks = []remediate.Runbook{parsed(t, text)} })
+		return e
+	}
+	old := must(with("alice").Request(t.Context(), decisionOf(w, "logs"), "", manual))
+	w.now = w.now.Add(73 * time.Hour)
+	e := with("mallory")
+	ran(t, e, old.ID)
+	asked := must(e.Request(t.Context(), decisionOf(w, "logs"), "", manual))
+	if got, err := e.Approve(t.Context(), old.ID, boss); err == nil {
+		t.Errorf("%v is approved, shown was %v", got.Parameters, old.Parameters)
+	}
+	if got, err := e.Approve(t.Context(), asked.ID, boss); err != nil || got.Parameters["owner"] != "mallory" {
+		t.Errorf("%v, %v", got.Parameters, err)
+	}
+}
+
 // TestOnePersonIsNoTwo: an approval on record by who asked, under another name of
 // theirs, lets nothing act, whoever put it there.
 func TestOnePersonIsNoTwo(t *testing.T) {
