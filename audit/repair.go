@@ -45,7 +45,7 @@ func (s RepairState) Settled() bool {
 
 // Repair is one use of a runbook against one violated decision.
 type Repair struct {
-	ID         string            `json:"id"` // hash of decision, runbook and its digest: asked for twice, it is one
+	ID         string            `json:"id"` // hash of decision, runbook, its digest and the parameters: asked for twice, it is one
 	Runbook    string            `json:"runbook"`
 	Version    string            `json:"version"`
 	Digest     string            `json:"digest"` // SHA-256 of the runbook's file

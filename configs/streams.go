@@ -65,6 +65,11 @@ func (d *decoder) streams(into *[]Stream) read {
 			d.fail(n, join(field, "name"), "stream %s is configured twice", s.Name)
 		}
 		seen[s.Name] = true
+		for _, b := range *into {
+			if s.File != "" && b.File == s.File {
+				d.fail(n, join(field, "file"), "stream %s writes there: two would write over each other", b.Name)
+			}
+		}
 		*into = append(*into, s)
 	})
 }

@@ -16,6 +16,7 @@ func TestStreams(t *testing.T) {
 		`{name: a}`:          "sinks.streams[0]: expected one of file, http and kafka",
 		`{name: a, file: f, http: {url: "https://x"}}`:                        "sinks.streams[0]: expected one of file, http and kafka",
 		`{name: a, file: f}, {name: a, file: g}`:                              "sinks.streams[1].name: stream a is configured twice",
+		`{name: a, file: f}, {name: b, file: ./f}`:                            "sinks.streams[1].file: stream a writes there: two would write over each other",
 		`{name: a, http: {}}`:                                                 "sinks.streams[0].http.url: required",
 		`{name: a, http: {url: "https://u:p@x"}}`:                             "sinks.streams[0].http.url: expected a URL without user",
 		`{name: a, kafka: {brokers: [], topic: t}}`:                           "sinks.streams[0].kafka.brokers: expected at least one",

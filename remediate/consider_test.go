@@ -109,6 +109,39 @@ func TestAutomaticOnlyOnce(t *testing.T) {
 	}
 }
 
+// TestNoIsNo: what a person denied on a resource the automatic mode does not do
+// there the next night; a person may ask for it again.
+func TestNoIsNo(t *testing.T) {
+	t.Parallel()
+	w := newWorld("logs")
+	e, _ := setup(t, w, using(remediate.Use{Mode: audit.ModeAuto}))
+	list, err := e.Consider(t.Context(), night(t, w, "logs"))
+	if err != nil || len(list) != 1 {
+		t.Fatalf("Consider() = %v, %v", list, err)
+	}
+	if _, err := e.Deny(t.Context(), list[0].ID, boss, "it is our website"); err != nil {
+		t.Fatal(err)
+	}
+	next := w.found("logs", "next", audit.Fail)
+	w.known[next.ID] = next
+	r, err := e.Request(t.Context(), next.ID, "", remediate.Itself)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := ran(t, e, r.ID); got.State != audit.RepairBlocked || w.count() != 0 {
+		t.Errorf("the next night it is %s (%s), %d acts", got.State, got.Reason, w.count())
+	}
+	if _, err = e.Request(t.Context(), next.ID, "", manual); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Approve(t.Context(), r.ID, boss); err != nil {
+		t.Fatal(err)
+	}
+	if got := ran(t, e, r.ID); got.State != audit.RepairVerified {
+		t.Errorf("asked for by a person it is %s (%s)", got.State, got.Reason)
+	}
+}
+
 // TestSimulatedRunsAskForNothing: what was judged by another moment is no reason to act.
 func TestSimulatedRunsAskForNothing(t *testing.T) {
 	t.Parallel()

@@ -86,7 +86,7 @@ func (e *Engine) mayAct(_ context.Context, s subject) error {
 	switch {
 	case s.use.Mode == audit.ModeSuggest:
 		return block("the runbook only suggests")
-	case s.use.Mode == audit.ModeApprove && (s.repair.Decided == nil || s.repair.Requested == nil || s.repair.Decided.By == s.repair.Requested.By ||
+	case s.use.Mode == audit.ModeApprove && (s.repair.Decided == nil || s.repair.Requested == nil || samePerson(s.repair.Decided.By, s.repair.Requested.By) ||
 		!slices.Contains(e.cfg.Approvers, s.repair.Decided.By)):
 		return block("it has no approval by somebody who may approve it")
 	case s.repair.Decided == nil:
@@ -169,6 +169,9 @@ func (e *Engine) breakerClosed(ctx context.Context, s subject) error {
 	if err != nil {
 		return err
 	}
+	if reset.At.After(e.now().Add(ahead)) {
+		reset.At = time.Time{} // the clock was ahead then: it would hide all failures until that time
+	}
 	list, err := e.cfg.Ledger.Repairs(ctx, audit.RepairQuery{
 		Runbook: s.runbook.ID, Since: reset.At, Limit: e.cfg.Failures,
 		States: []audit.RepairState{audit.RepairVerified, audit.RepairFailed, audit.RepairRolledBack, audit.RepairStuck, audit.RepairUnknown},
@@ -190,7 +193,7 @@ func (e *Engine) breakerClosed(ctx context.Context, s subject) error {
 }
 
 // notBefore keeps the automatic mode from trying on a resource again what did
-// not work there: a person has to ask for it.
+// not work there, or what somebody denied: a person has to ask for it.
 func (e *Engine) notBefore(ctx context.Context, s subject) error {
 	list, err := e.cfg.Ledger.Repairs(ctx, audit.RepairQuery{Resource: s.repair.Resource, Limit: 1000})
 	if err != nil {
@@ -204,6 +207,8 @@ func (e *Engine) notBefore(ctx context.Context, s subject) error {
 		case byItself(s.repair) && r.Runbook == s.runbook.ID &&
 			(r.State == audit.RepairFailed || r.State == audit.RepairRolledBack || r.State == audit.RepairStuck):
 			return block("repair %s did not work on the same resource: request it by hand", r.ID[:min(12, len(r.ID))])
+		case byItself(s.repair) && r.Runbook == s.runbook.ID && r.State == audit.RepairDenied:
+			return block("repair %s of the same resource was denied: request it by hand", r.ID[:min(12, len(r.ID))])
 		}
 	}
 	return nil

@@ -133,3 +133,41 @@ func TestOnlyOneProcessRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestPatience: what cannot be told is asked less and less often by who looks all
+// the time, and is told soon after it can be; who waits for a person is looked at
+// each time.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*world, error){
+		"not evaluated": func(w *world, err error) { w.outcome = map[bool]audit.Outcome{true: audit.NotEvaluated}[err != nil] },
+		"not read":      func(w *world, err error) { w.againErr = err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld("logs", "www")
+			e, _ := setup(t, w, func(c *remediate.Config) { c.Patience = &remediate.Patience{} })
+			r := approved(t, e, w, "logs")
+			w.during = func() { change(w, errors.New("denied")) }
+			www := must(e.Request(t.Context(), decisionOf(w, "www"), "", manual))
+			for range 2 * 60 * 4 {
+				if got := ran(t, e, r.ID); got.State != audit.RepairActed {
+					t.Fatalf("it is %s (%s)", got.State, got.Reason)
+				}
+				w.now = w.now.Add(30 * time.Second)
+			}
+			if w.runs > 40 {
+				t.Errorf("%d re-audits in four hours", w.runs)
+			}
+			change(w, nil)
+			w.now = w.now.Add(time.Hour)
+			if got := ran(t, e, r.ID); got.State != audit.RepairVerified {
+				t.Errorf("once it can be told it is %s (%s)", got.State, got.Reason)
+			}
+			w.now = w.now.Add(72 * time.Hour)
+			if got := ran(t, e, www.ID); got.State != audit.RepairExpired {
+				t.Errorf("what nobody decided on is %s", got.State)
+			}
+		})
+	}
+}

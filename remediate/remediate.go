@@ -42,6 +42,10 @@ type Runner interface {
 	Undo(ctx context.Context, c Call, before json.RawMessage) (output string, err error)
 }
 
+// ErrAtWork marks the error of a runner that stopped looking while what it began
+// may go on: nobody knows how that ends, and nothing is put back meanwhile.
+var ErrAtWork = errors.New("what was begun may go on")
+
 // Checker is a runner that can tell, without asking anybody, what is wrong with a runbook.
 type Checker interface {
 	Check(r Runbook) error
@@ -109,6 +113,7 @@ type Config struct {
 	Switches    Switches
 	Judge       Judge
 	Claim       func() (release func() error, err error) // makes this process the only one that repairs
+	Patience    *Patience                                // of who looks often; may be nil
 	StopFile    string                                   // while it exists nothing is done; empty: none
 	Approvers   []string                                 // who may approve, as they are authenticated
 	RequestTTL  time.Duration                            // default 72 h

@@ -38,10 +38,15 @@ func (e *Engine) Run(ctx context.Context) (moved []audit.Repair, err error) {
 		}
 		slices.Reverse(list) // the oldest first
 		for _, r := range list {
+			if e.cfg.Patience.waits(r.ID, e.now()) {
+				continue
+			}
 			after, err := step.do(ctx, r)
 			if ctx.Err() != nil {
 				return moved, ctx.Err()
 			}
+			untold := after.State == audit.RepairActed || after.State == audit.RepairUnknown && r.State == after.State
+			e.cfg.Patience.note(r.ID, e.now(), err == nil && !untold)
 			if err != nil {
 				e.cfg.Log.WarnContext(ctx, "a repair could not be taken further", "repair", r.ID, "state", r.State, "error", e.clean(err.Error()))
 				continue
@@ -62,14 +67,14 @@ func (e *Engine) lost(ctx context.Context, r audit.Repair) (audit.Repair, error)
 
 // overdue expires a request that nobody decided on.
 func (e *Engine) overdue(ctx context.Context, r audit.Repair) (audit.Repair, error) {
-	if r.Requested != nil && e.now().Sub(r.Requested.At) <= e.cfg.RequestTTL {
+	if r.Requested != nil && !e.over(r.Requested.At, e.cfg.RequestTTL) {
 		return r, nil
 	}
-	return e.expired(ctx, r, "nobody decided on it in "+e.cfg.RequestTTL.String())
+	return e.expired(ctx, r, "nobody decided on it in "+e.cfg.RequestTTL.String()+", or it is of a time to come")
 }
 
 func (e *Engine) expire(ctx context.Context, r audit.Repair) error {
-	_, err := e.expired(ctx, r, "nobody decided on it in "+e.cfg.RequestTTL.String())
+	_, err := e.expired(ctx, r, "nobody decided on it in "+e.cfg.RequestTTL.String()+", or it is of a time to come")
 	return err
 }
 
@@ -81,8 +86,8 @@ func (e *Engine) expired(ctx context.Context, r audit.Repair, why string) (audit
 
 // repair does what is approved, if every guard lets it.
 func (e *Engine) repair(ctx context.Context, r audit.Repair) (audit.Repair, error) {
-	if r.Decided == nil || e.now().Sub(r.Decided.At) > e.cfg.ApprovalTTL {
-		return e.expired(ctx, r, "the approval was not used in "+e.cfg.ApprovalTTL.String())
+	if r.Decided == nil || e.over(r.Decided.At, e.cfg.ApprovalTTL) {
+		return e.expired(ctx, r, "the approval was not used in "+e.cfg.ApprovalTTL.String()+", or is of a time to come")
 	}
 	p, err := e.ready(ctx, r)
 	var no *refused
@@ -213,14 +218,14 @@ func (e *Engine) act(ctx context.Context, r audit.Repair, p prepared) (audit.Rep
 	if failed != nil {
 		r.Reason = "the runner: " + e.clean(failed.Error())
 	}
-	if failed != nil && ctx.Err() != nil {
+	if failed != nil && (ctx.Err() != nil || errors.Is(failed, ErrAtWork)) {
 		r.State = audit.RepairUnknown
 	}
 	if err := e.move(keep, audit.RepairActing, r, p.runbook.Runner); err != nil {
 		return r, err
 	}
-	if ctx.Err() != nil {
-		return r, ctx.Err() // what acted is verified by whoever runs next
+	if r.State == audit.RepairUnknown || ctx.Err() != nil {
+		return r, ctx.Err() // whoever runs next settles it, or verifies what acted
 	}
 	return e.verify(ctx, r, p.before.Failing)
 }
@@ -231,6 +236,16 @@ func (e *Engine) pause(ctx context.Context, book Runbook) error {
 		return ctx.Err()
 	}
 	return e.cfg.Sleep(ctx, time.Duration(book.Verify.Wait))
+}
+
+// ahead is how far a clock may have been ahead and be believed.
+const ahead = 5 * time.Minute
+
+// over tells whether what holds for a time does not hold any more. What begins
+// in a time to come was written while the clock was ahead, and does not hold.
+func (e *Engine) over(since time.Time, ttl time.Duration) bool {
+	age := e.now().Sub(since)
+	return age > ttl || age < -ahead
 }
 
 // now is the time in whole seconds, as everything on record has it.

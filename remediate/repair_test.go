@@ -2,6 +2,7 @@ package remediate_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"strings"
@@ -97,6 +98,77 @@ func TestApprovalExpires(t *testing.T) {
 	w.now = w.now.Add(25 * time.Hour)
 	if got := ran(t, e, r.ID); got.State != audit.RepairExpired || w.count() != 0 {
 		t.Errorf("it is %s, %d acts", got.State, w.count())
+	}
+}
+
+// TestApprovalOfATimeToCome: what was approved while the clock was ahead is not
+// approved for longer once it is put right. A second or two is no jump.
+func TestApprovalOfATimeToCome(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		back time.Duration
+		want audit.RepairState
+	}{"a month": {30 * 24 * time.Hour, audit.RepairExpired}, "two seconds": {2 * time.Second, audit.RepairVerified}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld("logs")
+			e, _ := setup(t, w)
+			r := approved(t, e, w, "logs")
+			w.now = w.now.Add(-tt.back)
+			if got := ran(t, e, r.ID); got.State != tt.want {
+				t.Errorf("it is %s (%s), %d acts; want %s", got.State, got.Reason, w.count(), tt.want)
+			}
+		})
+	}
+	w := newWorld("logs")
+	e, _ := setup(t, w)
+	r, err := e.Request(t.Context(), decisionOf(w, "logs"), "", manual)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.now = w.now.Add(-30 * 24 * time.Hour)
+	if _, err := e.Approve(t.Context(), r.ID, boss); err == nil || !strings.Contains(err.Error(), "request it again") {
+		t.Errorf("a request of a time to come was approved: %v", err)
+	}
+}
+
+// TestApprovalIsOfItsParameters: who approves what they were shown, as by the button
+// of an old message, does not approve what was asked for since with other settings.
+func TestApprovalIsOfItsParameters(t *testing.T) {
+	t.Parallel()
+	w, path := newWorld("logs"), filepath.Join(t.TempDir(), "ledger.db")
+	text := strings.Replace(book, "act: {", "  owner: {from: settings, pointer: /owner, pattern: '^[a-z]+$', max: 63}\nact: {owner: {param: owner}, ", 1)
+	with := func(owner string) *remediate.Engine {
+		e, _ := setupAt(t, w, path, using(remediate.Use{Mode: audit.ModeApprove, With: map[string]string{"owner": owner}}),
+			func(c *remediate.Config) { c.Runbooks = []remediate.Runbook{parsed(t, text)} })
+		return e
+	}
+	old := must(with("alice").Request(t.Context(), decisionOf(w, "logs"), "", manual))
+	w.now = w.now.Add(73 * time.Hour)
+	e := with("mallory")
+	ran(t, e, old.ID)
+	asked := must(e.Request(t.Context(), decisionOf(w, "logs"), "", manual))
+	if got, err := e.Approve(t.Context(), old.ID, boss); err == nil {
+		t.Errorf("%v is approved, shown was %v", got.Parameters, old.Parameters)
+	}
+	if got, err := e.Approve(t.Context(), asked.ID, boss); err != nil || got.Parameters["owner"] != "mallory" {
+		t.Errorf("%v, %v", got.Parameters, err)
+	}
+}
+
+// TestOnePersonIsNoTwo: an approval on record by who asked, under another name of
+// theirs, lets nothing act, whoever put it there.
+func TestOnePersonIsNoTwo(t *testing.T) {
+	t.Parallel()
+	w := newWorld("logs")
+	e, l := setup(t, w, func(c *remediate.Config) { c.Approvers = []string{boss, "token:asker"} })
+	r := approved(t, e, w, "logs")
+	r.Decided.By = "token:asker"
+	if err := l.Move(t.Context(), audit.RepairMove{From: audit.RepairApproved, To: r, By: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := ran(t, e, r.ID); got.State != audit.RepairBlocked || w.count() != 0 {
+		t.Errorf("it is %s (%s), %d acts", got.State, got.Reason, w.count())
 	}
 }
 
@@ -242,6 +314,50 @@ func TestWhatDoesNotWorkIsRolledBack(t *testing.T) {
 	}
 }
 
+// TestWhatGoesOnIsNotRolledBack: where the runner stopped looking before what it
+// began had ended, nothing is put back under its hands, and a re-audit settles it.
+func TestWhatGoesOnIsNotRolledBack(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]audit.RepairState{"done later": audit.RepairVerified, "never done": audit.RepairFailed} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld("logs")
+			w.ineffect, w.actErr = true, fmt.Errorf("asking how it stands: denied: %w", remediate.ErrAtWork)
+			e, _ := setup(t, w)
+			r := approved(t, e, w, "logs")
+			got := ran(t, e, r.ID)
+			if got.State != audit.RepairUnknown || w.undos != 0 || !strings.Contains(got.Reason, "denied") {
+				t.Fatalf("it is %s (%s), %d undos; want unknown, 0", got.State, got.Reason, w.undos)
+			}
+			w.open["logs"] = want == audit.RepairFailed
+			got = ran(t, e, r.ID)
+			if got.State != want || w.undos != 0 || w.count() != 1 {
+				t.Errorf("it is %s (%s), %d undos, %d acts; want %s, 0, 1", got.State, got.Reason, w.undos, w.count(), want)
+			}
+		})
+	}
+}
+
+// TestUndoneWithoutMemory: of a runner that cannot tell what was there, only the
+// re-audit proves that it is there again.
+func TestUndoneWithoutMemory(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		noUndo bool
+		want   audit.RepairState
+	}{"undone": {false, audit.RepairRolledBack}, "undo did nothing": {true, audit.RepairStuck}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld("logs")
+			w.forgets, w.noUndo, w.alsoFails = true, tt.noUndo, []string{"X-001"}
+			e, _ := setup(t, w)
+			if got := ran(t, e, approved(t, e, w, "logs").ID); got.State != tt.want || w.undos != 1 {
+				t.Errorf("it is %s (%s), %d undos; want %s, 1", got.State, got.Reason, w.undos, tt.want)
+			}
+		})
+	}
+}
+
 func TestWithoutRollBackItFails(t *testing.T) {
 	t.Parallel()
 	w := newWorld("logs")
@@ -279,6 +395,26 @@ func TestBreakerOpensAfterFailures(t *testing.T) {
 	}
 	if got := ran(t, e, ids[2]); got.State != audit.RepairVerified {
 		t.Errorf("with the breaker closed it is %s (%s)", got.State, got.Reason)
+	}
+}
+
+// TestBreakerAndTheClock: who closed the breaker while the clock was ahead did not
+// switch it off until then.
+func TestBreakerAndTheClock(t *testing.T) {
+	t.Parallel()
+	names := []string{"aaa", "bbb", "ccc"}
+	w := newWorld(names...)
+	w.ineffect = true
+	e, l := setup(t, w, func(c *remediate.Config) { c.Failures = 2 })
+	if err := l.Turn(t.Context(), audit.Switch{Name: remediate.Breaker("close-bucket"), Value: "reset", By: boss, At: w.now.Add(24 * time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, n := range names {
+		ids = append(ids, approved(t, e, w, n).ID)
+	}
+	if got := ran(t, e, ids[2]); got.State != audit.RepairApproved || w.count() != 2 {
+		t.Errorf("after two failures the third is %s, %d acts", got.State, w.count())
 	}
 }
 

@@ -49,21 +49,20 @@ func (e *Engine) Suggest(ctx context.Context, decision string) ([]audit.Repair, 
 // an error.
 func (e *Engine) plan(seen Judged, r Runbook, by string) (audit.Repair, []Values, error) {
 	d, now := seen.Decision, e.now()
-	id, err := audit.DigestOf([]any{"crosscheck/repair/1", d.ID, r.ID, r.Digest})
+	targets, unfit := r.values(d, seen.Document, e.cfg.Uses[r.ID].With)
+	id, err := audit.DigestOf([]any{"crosscheck/repair/2", d.ID, r.ID, r.Digest, flat(targets)})
 	if err != nil {
 		return audit.Repair{}, nil, err
 	}
 	repair := audit.Repair{
 		ID: id, Runbook: r.ID, Version: r.Version, Digest: r.Digest, Runner: r.Runner, Control: d.Control, Resource: d.Resource, Name: d.Name,
 		Type: d.Type, Origin: d.Origin, Owner: d.Owner, Decision: d.ID, Run: d.Run, Mode: e.cfg.Uses[r.ID].Mode,
-		State: audit.RepairSuggested, Updated: now, Parameters: map[string]string{},
+		State: audit.RepairSuggested, Updated: now, Parameters: flat(targets),
 	}
 	if by != "" {
 		repair.State, repair.Requested = audit.RepairRequested, &audit.RepairStep{At: now, By: by}
 	}
-	targets, err := r.values(d, seen.Document, e.cfg.Uses[r.ID].With)
-	repair.Parameters = flat(targets)
-	return repair, targets, err
+	return repair, targets, unfit
 }
 
 // Request asks for a repair of a failed decision. Without a runbook's id there
@@ -198,8 +197,8 @@ func (e *Engine) Approve(ctx context.Context, id, by string) (audit.Repair, erro
 		return r, fmt.Errorf("%s requested it: somebody else must approve it", by)
 	}
 	now := e.now()
-	if now.Sub(r.Requested.At) > e.cfg.RequestTTL {
-		return r, errors.Join(fmt.Errorf("the request is older than %s: request it again", e.cfg.RequestTTL), e.expire(ctx, r))
+	if e.over(r.Requested.At, e.cfg.RequestTTL) {
+		return r, errors.Join(fmt.Errorf("the request is older than %s, or of a time to come: request it again", e.cfg.RequestTTL), e.expire(ctx, r))
 	}
 	r.State, r.Reason, r.Updated, r.Decided = audit.RepairApproved, "", now, &audit.RepairStep{At: now, By: by}
 	return r, e.move(ctx, audit.RepairRequested, r, by)

@@ -95,7 +95,8 @@ func (e *Engine) rollBack(ctx context.Context, r audit.Repair) (audit.Repair, er
 }
 
 // undone verifies that what was there before is there again: by what the runner
-// captures, byte for byte, and by a re-audit.
+// captures, byte for byte, and by a re-audit. Of a runner that captures nothing
+// the re-audit alone tells: it must find the violation again.
 func (e *Engine) undone(ctx context.Context, r audit.Repair, memory json.RawMessage, failed error) (audit.Repair, error) {
 	book := e.runbooks[r.Runbook]
 	limited, stop := context.WithTimeout(ctx, e.cfg.Timeout)
@@ -111,8 +112,11 @@ func (e *Engine) undone(ctx context.Context, r audit.Repair, memory json.RawMess
 	if c, ok := e.cfg.Runners[book.Runner].(Comparer); ok && err == nil {
 		same = c.Same(memory, now)
 	}
+	if memory == nil {
+		same = same && failed == nil && after.Decision.Outcome == audit.Fail
+	}
 	switch {
-	case err != nil || !same || aerr != nil || failed != nil && memory == nil:
+	case err != nil || !same || aerr != nil:
 		r.State = audit.RepairStuck
 		why := errors.Join(failed, err, aerr)
 		if why == nil {

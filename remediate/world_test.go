@@ -61,8 +61,10 @@ type world struct {
 	actErr    error
 	undoErr   error
 	capErr    error
+	againErr  error
 	dryErr    error
 	noUndo    bool // undo says it worked, and did not
+	forgets   bool // nothing is captured
 	during    func()
 	capturing func()
 	now       time.Time
@@ -125,6 +127,9 @@ func (w *world) Again(_ context.Context, d audit.Found, _ string) (remediate.Jud
 	w.runs++
 	run := fmt.Sprint("again", w.runs)
 	out := remediate.Judged{Run: w.run(run), Failing: []string{}}
+	if w.againErr != nil {
+		return out, w.againErr
+	}
 	if w.gone {
 		out.Gone = true
 		return out, nil
@@ -150,6 +155,9 @@ func (w *world) Capture(_ context.Context, c remediate.Call) (json.RawMessage, e
 	defer w.mu.Unlock()
 	if w.capturing != nil {
 		w.capturing()
+	}
+	if w.forgets {
+		return nil, w.capErr
 	}
 	b, err := json.Marshal(w.open[c.Targets[0]["bucket"]])
 	return b, errors.Join(err, w.capErr)
@@ -179,7 +187,7 @@ func (w *world) Undo(_ context.Context, c remediate.Call, before json.RawMessage
 	defer w.mu.Unlock()
 	w.undos++
 	if !w.noUndo && w.undoErr == nil {
-		w.open[c.Targets[0]["bucket"]] = string(before) == "true"
+		w.open[c.Targets[0]["bucket"]] = w.forgets || string(before) == "true"
 	}
 	return "opened", w.undoErr
 }

@@ -164,7 +164,7 @@ func (o *Outbox) try(ctx context.Context, s audit.Sink, d audit.Delivery) error 
 	case err == nil:
 	case IsPermanent(err):
 		d.Status, d.Detail, how = audit.Refused, oneLine(err), "refused"
-	case d.Last.Sub(d.Queued) > giveUp:
+	case d.Last.Sub(d.Queued) > giveUp && d.Tries >= fewest:
 		d.Status, d.Detail, how = audit.Refused, fmt.Sprintf("given up after %d tries: %s", d.Tries, oneLine(err)), "refused"
 	default:
 		d.Status, d.Detail, how = audit.Waiting, oneLine(err), "retried"
@@ -174,7 +174,7 @@ func (o *Outbox) try(ctx context.Context, s audit.Sink, d audit.Delivery) error 
 		o.cfg.Log.WarnContext(ctx, "not delivered", "sink", d.Sink, "kind", string(d.Kind), "subject", d.Subject, "tries", d.Tries, "status", string(d.Status), "error", d.Detail)
 	}
 	if kept := o.cfg.Queue.Tried(context.WithoutCancel(ctx), d); kept != nil {
-		err = errors.Join(err, fmt.Errorf("noting the delivery in the ledger: %w", kept))
+		err = errors.Join(err, queueError{unnoted{fmt.Errorf("noting the delivery in the ledger: %w", kept)}})
 	}
 	if o.cfg.Tell != nil && d.Kind == audit.OfRun {
 		o.cfg.Tell(audit.Event{Stage: "delivered", Sink: d.Sink, Err: err})
@@ -210,10 +210,16 @@ func (o *Outbox) deliver(ctx context.Context, s audit.Sink, d audit.Delivery) (e
 	return s.Deliver(ctx, rec, d)
 }
 
-// queueError keeps from trying anything: the ledger cannot be read or claimed.
+// queueError keeps from trying anything: the ledger cannot be read, claimed or
+// written to.
 type queueError struct{ error }
 
 func (q queueError) Unwrap() error { return q.error }
+
+// unnoted says that nobody will know what was delivered.
+type unnoted struct{ error }
+
+func (u unnoted) Unwrap() error { return u.error }
 
 // Wake has Run look at once for what is owed.
 func (o *Outbox) Wake() {
@@ -236,9 +242,11 @@ func (o *Outbox) Run(ctx context.Context) error {
 	return nil
 }
 
-// serve delivers to one sink until ctx ends, while no other process does.
+// serve delivers to one sink until ctx ends, while no other process does. Where
+// the ledger takes no note it waits longer each time: what was delivered would
+// be delivered again.
 func (o *Outbox) serve(ctx context.Context, s audit.Sink) {
-	said := ""
+	said, lost := "", 0
 	for ctx.Err() == nil {
 		err := o.flush(ctx, s)
 		// What a try came to is logged there; what keeps from trying is said once, while it lasts.
@@ -250,10 +258,16 @@ func (o *Outbox) serve(ctx context.Context, s audit.Sink) {
 			o.cfg.Log.WarnContext(ctx, "nothing can be delivered", "sink", s.Name(), "error", now)
 		}
 		said = now
-		timer := time.NewTimer(o.cfg.Poll)
+		poll, wake := o.cfg.Poll, o.wake[s.Name()]
+		if lost++; errors.As(err, &unnoted{}) {
+			poll, wake = max(poll, wait(lost, nil)), nil
+		} else {
+			lost = 0
+		}
+		timer := time.NewTimer(poll)
 		select {
 		case <-ctx.Done():
-		case <-o.wake[s.Name()]:
+		case <-wake:
 		case <-timer.C:
 		}
 		timer.Stop()

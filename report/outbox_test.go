@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -276,6 +277,49 @@ func TestGivesUp(t *testing.T) {
 	}
 }
 
+// TestGivesUpOnlyWhatWasTried: a week in which nothing ran, or by which a clock
+// jumped, is no week in which a sink failed.
+func TestGivesUpOnlyWhatWasTried(t *testing.T) {
+	t.Parallel()
+	s := &taking{name: "sink", deliver: func(context.Context, audit.Delivery) error { return errors.New("503") }}
+	f := outbox(t, 0, s)
+	f.ran(t, "run")
+	f.clock.add(8 * 24 * time.Hour)
+	_ = f.Flush(t.Context())
+	if d := f.status(t, "sink")[0]; d.Status != audit.Waiting || d.Tries != 1 {
+		t.Errorf("after one try it is %s: %s", d.Status, d.Detail)
+	}
+}
+
+// TestClockPutBack: what was queued, or tried, while the clock was ahead does not
+// wait until that time comes.
+func TestClockPutBack(t *testing.T) {
+	t.Parallel()
+	for name, tries := range map[string]int{"queued": 0, "tried": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fails := tries > 0
+			s := &taking{name: "sink", deliver: func(context.Context, audit.Delivery) error {
+				if fails {
+					return errors.New("503")
+				}
+				return nil
+			}}
+			f := outbox(t, 0, s)
+			f.clock.add(30 * 24 * time.Hour)
+			f.ran(t, "run")
+			if tries > 0 {
+				_ = f.Flush(t.Context())
+			}
+			fails = false
+			f.clock.add(-30 * 24 * time.Hour)
+			if err := f.Flush(t.Context()); err != nil || len(s.got) != 1 {
+				t.Errorf("Flush() = %v, %d delivered; the delivery is %+v", err, len(s.got), f.status(t, "sink")[0])
+			}
+		})
+	}
+}
+
 // TestStopped: a try that we cut off ourselves does not count, and comes first the next time.
 func TestStopped(t *testing.T) {
 	t.Parallel()
@@ -315,6 +359,36 @@ func TestRun(t *testing.T) {
 		t.Errorf("Run() = %v, delivered %v", err, s.got)
 	}
 }
+
+// TestCannotBeNoted: while the ledger takes no note of what was delivered, that is
+// said, and the sink is not told the same again and again.
+func TestCannotBeNoted(t *testing.T) {
+	t.Parallel()
+	s := &taking{name: "sink"}
+	f := outbox(t, 0, s)
+	f.ran(t, "run")
+	var said strings.Builder
+	o, err := report.New(report.Config{
+		Queue: forgetting{f.ledger}, Sinks: []audit.Sink{s}, Now: f.clock.now, Log: slog.New(slog.NewTextHandler(&said, nil)), Poll: time.Millisecond,
+		Record: func(context.Context, string) (audit.Record, error) { return audit.Record{}, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), time.Second)
+	defer stop()
+	if err := o.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if s.tries != 1 || strings.Count(said.String(), "disk full") != 1 {
+		t.Errorf("delivered %d times, want once; said: %s", s.tries, said.String())
+	}
+}
+
+// forgetting is a queue that cannot be written to.
+type forgetting struct{ report.Queue }
+
+func (forgetting) Tried(context.Context, audit.Delivery) error { return errors.New("disk full") }
 
 // TestAnnouncements go to sinks that take them, once.
 func TestAnnouncements(t *testing.T) {

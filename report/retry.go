@@ -54,11 +54,13 @@ func (l later) Unwrap() error { return l.error }
 func RetryAfter(err error, after time.Duration) error { return later{err, after} }
 
 // The waits between tries: the first, and the longest. A delivery that fails for
-// giveUp is refused: whoever looks after the sink has had a week.
+// giveUp is refused: whoever looks after the sink has had a week. One that was
+// tried fewer times waited for us, not for the sink.
 const (
 	firstWait   = 5 * time.Second
 	longestWait = 15 * time.Minute
 	giveUp      = 7 * 24 * time.Hour
+	fewest      = 20
 )
 
 // wait is how long a delivery waits after so many tries: twice as long each

@@ -39,6 +39,8 @@ func (s *server) retryDeliveries(w http.ResponseWriter, r *request) error {
 	switch {
 	case b.Sink == "" && b.Subject == "":
 		return &Invalid{"expected sink, subject or both: not everything is tried again at once"}
+	case b.Again && (b.Sink == "" || b.Subject == ""):
+		return &Invalid{"again: expected both sink and subject: not everything that was delivered is sent once more"}
 	case b.Sink != "" && !sinkName.MatchString(b.Sink):
 		return &Invalid{"sink is no name of a sink"}
 	case !plain(b.Subject):

@@ -21,9 +21,15 @@ type runner struct {
 	ran     []web.AuditRequest
 	wrong   error                                    // of Check
 	run     func(context.Context) (audit.Run, error) // nil: at once
+	check   func()                                   // nil: at once
 }
 
-func (r *runner) Check(context.Context, web.AuditRequest) error { return r.wrong }
+func (r *runner) Check(context.Context, web.AuditRequest) error {
+	if r.check != nil {
+		r.check()
+	}
+	return r.wrong
+}
 
 func (r *runner) Claim(u web.Underway) (func(), error) {
 	r.mu.Lock()
@@ -239,4 +245,29 @@ func TestJobsStop(t *testing.T) {
 	if w := s.as(web.Operator, "POST", "/api/v1/runs", `{}`); w.Code != http.StatusServiceUnavailable {
 		t.Errorf("after: %d", w.Code)
 	}
+}
+
+// TestChecksAreHeavy: to find out what a re-audit is of may read all of a run, so
+// that no more than four do at once.
+func TestChecksAreHeavy(t *testing.T) {
+	t.Parallel()
+	begun, end := make(chan struct{}, 20), make(chan struct{})
+	r := &runner{check: func() { begun <- struct{}{}; <-end }}
+	s := newSite(t, func(c *web.Config) { c.Jobs = working(t, r) })
+	codes := make(chan int, 20)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() { codes <- s.as(web.Operator, "POST", "/api/v1/reaudits", `{"owners":["web"]}`).Code })
+		<-begun
+	}
+	go func() {
+		<-begun // a fifth would wait for ever
+		close(end)
+	}()
+	if code := s.as(web.Operator, "POST", "/api/v1/reaudits", `{"owners":["web"]}`).Code; code != http.StatusServiceUnavailable {
+		t.Errorf("a fifth at once: %d", code)
+	} else {
+		begun <- struct{}{}
+	}
+	wg.Wait()
 }

@@ -76,6 +76,8 @@ func TestBodies(t *testing.T) {
 		"nothing to try":  {"/api/v1/deliveries/retry", `{}`, 422},
 		"no sink":         {"/api/v1/deliveries/retry", `{"sink":"../x"}`, 422},
 		"no status":       {"/api/v1/deliveries/retry", `{"sink":"slack","status":"lost"}`, 422},
+		"all once more":   {"/api/v1/deliveries/retry", `{"sink":"slack","again":true}`, 422},
+		"of all sinks":    {"/api/v1/deliveries/retry", `{"subject":"5","again":true}`, 422},
 		"no decision":     {"/api/v1/repairs", `{"decision":"../x"}`, 422},
 		"no runbook":      {"/api/v1/repairs", `{"decision":"3","runbook":"../x"}`, 422},
 		"scope and audit": {"/api/v1/runs", `{"audit":"nightly","severity":"high"}`, 422},

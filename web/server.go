@@ -19,7 +19,8 @@ import (
 
 const (
 	maxBody     = 64 << 10         // bytes of a request's body
-	heavyAtOnce = 4                // requests that read a run's verdicts, at once
+	maxSigned   = 256 << 10        // and of one of Slack's, which holds the message whose button was pressed
+	heavyAtOnce = 4                // requests that read a run's verdicts, and as many that start something, at once
 	heavyWithin = 60 * time.Second // and how long one may take
 )
 
@@ -27,7 +28,8 @@ const (
 type server struct {
 	Config
 	openapi  []byte
-	heavy    chan struct{}
+	heavy    chan struct{} // who reads
+	starting chan struct{} // who starts something: readers do not keep them from it
 	archives *archives
 }
 
@@ -134,12 +136,19 @@ func (s *server) do(rt route, w http.ResponseWriter, req *request) error {
 	req.rc = http.NewResponseController(w)
 	if req.ContentLength != 0 {
 		_ = req.rc.SetReadDeadline(s.Now().Add(bodyWithin)) // where there is none to set, there is none
-		req.Body = http.MaxBytesReader(w, req.Body, maxBody)
-	}
-	if err := s.addressed(req.Request); err != nil {
-		return err
+		most := int64(maxBody)
+		if rt.role == signed {
+			most = maxSigned
+		}
+		req.Body = http.MaxBytesReader(w, req.Body, most)
 	}
 	var err error
+	if rt.role != signed { // no page can sign
+		err = s.addressed(req.Request)
+	}
+	if err != nil {
+		return err
+	}
 	if req.token, err = s.authorize(req.Request, rt.role); err != nil {
 		return err
 	}
@@ -214,9 +223,13 @@ func (s *server) unknown(w http.ResponseWriter, r *request) error {
 
 // heavily does what reads much, when not too much else does so.
 func (s *server) heavily(ctx context.Context, do func(ctx context.Context) error) error {
+	return oneOf(ctx, s.heavy, do)
+}
+
+func oneOf(ctx context.Context, places chan struct{}, do func(ctx context.Context) error) error {
 	select {
-	case s.heavy <- struct{}{}:
-		defer func() { <-s.heavy }()
+	case places <- struct{}{}:
+		defer func() { <-places }()
 	default:
 		return problem(http.StatusServiceUnavailable, "too much is being read at once", "ask again in a few seconds")
 	}

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -288,6 +289,38 @@ func TestNotConfigured(t *testing.T) {
 	} {
 		if w := s.as(tt.as, tt.method, tt.target, tt.body); w.Code != tt.want {
 			t.Errorf("%s: %d, want %d: %s", name, w.Code, tt.want, w.Body)
+		}
+	}
+}
+
+// TestSlackReadsItsOwnLimit: a message with buttons may be larger than what the
+// API reads, above all where names in it are not of ASCII.
+func TestSlackReadsItsOwnLimit(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]int{200 << 10: http.StatusOK, 300 << 10: http.StatusRequestEntityTooLarge} {
+		s := newSite(t, func(c *web.Config) {
+			c.Slack = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if _, err := io.ReadAll(r.Body); err != nil {
+					w.WriteHeader(http.StatusRequestEntityTooLarge)
+				}
+			})
+		})
+		if w := s.ask(request("POST", "/slack/interactions", strings.Repeat("x", n), "")); w.Code != want {
+			t.Errorf("%d bytes: %d, want %d", n, w.Code, want)
+		}
+	}
+}
+
+// TestSlackIsSignedAnyway: what Slack signed is answered by whatever name it comes,
+// as from a proxy in front, also while no token is configured.
+func TestSlackIsSignedAnyway(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(c *web.Config) { c.Tokens = nil })
+	for target, want := range map[string]int{"/slack/interactions": http.StatusOK, "/api/v1/runs": http.StatusMisdirectedRequest} {
+		r := request("POST", target, "payload=x", "")
+		r.Host = "crosscheck.example.com"
+		if w := s.ask(r); w.Code != want {
+			t.Errorf("%s: %d, want %d: %s", target, w.Code, want, w.Body)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -76,7 +77,11 @@ func (s *server) start(w http.ResponseWriter, r *request, what string, ask Audit
 		return problem(http.StatusBadRequest, "the Idempotency-Key is too long, given twice, or not printable", "send one of up to 255 bytes, such as a UUID")
 	}
 	ask.By = r.token.Name
-	job, err := s.Jobs.start(r.Context(), what, key, ask)
+	var job Job
+	err := oneOf(r.Context(), s.starting, func(ctx context.Context) (err error) { // what is asked for is looked up in all of a run
+		job, err = s.Jobs.start(ctx, what, key, ask)
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, err
 	}
 	s := &server{
-		Config: cfg, openapi: doc, heavy: make(chan struct{}, heavyAtOnce),
+		Config: cfg, openapi: doc, heavy: make(chan struct{}, heavyAtOnce), starting: make(chan struct{}, heavyAtOnce),
 		archives: newArchives(cfg.TempDir, cfg.Packs.Export),
 	}
 	return s.handler(), nil

@@ -221,7 +221,7 @@ func TestAPI(t *testing.T) {
 		t.Errorf("deliveries %+v", owed)
 	}
 	var retried struct{ Retried int64 }
-	code, _, b := s.ask(web.Operator, "POST", "/api/v1/deliveries/retry", `{"sink":"files","again":true}`)
+	code, _, b := s.ask(web.Operator, "POST", "/api/v1/deliveries/retry", `{"sink":"files","subject":"`+owed.Deliveries[0].Subject+`","again":true}`)
 	if err := json.Unmarshal(b, &retried); err != nil || code != 200 || retried.Retried != 1 {
 		t.Errorf("retried: %d %s", code, b)
 	}

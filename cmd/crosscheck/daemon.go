@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"reflect"
 	"sync"
 	"syscall"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/crosscheck-dev/crosscheck/audit/schedule"
 	"github.com/crosscheck-dev/crosscheck/configs"
 	"github.com/crosscheck-dev/crosscheck/evidence/ledger"
+	"github.com/crosscheck-dev/crosscheck/remediate"
 	"github.com/crosscheck-dev/crosscheck/report"
 )
 
@@ -122,6 +124,7 @@ func (a *app) daemon(ctx context.Context, hup <-chan os.Signal, getenv func(stri
 		return err
 	}
 	d := &daemon{app: a, dataDir: cfg.DataDir, slot: make(chan struct{}, 1), repairs: make(chan struct{}, 1)}
+	a.patience = &remediate.Patience{}
 	if d.http, err = d.answers(cfg); err != nil {
 		return err
 	}
@@ -153,6 +156,10 @@ func (a *app) daemon(ctx context.Context, hup <-chan os.Signal, getenv func(stri
 func (d *daemon) prepare(cfg configs.Config) (force, error) {
 	if cfg.DataDir != d.dataDir {
 		return force{}, fmt.Errorf("data_dir is %s now, and was %s: restart the daemon to move", cfg.DataDir, d.dataDir)
+	}
+	// Whoever may ask without a token depends on where it listens, which a reload cannot change.
+	if old := d.inForce().in; old != nil && (cfg.API.Listen != old.cfg.API.Listen || !reflect.DeepEqual(cfg.API.TLS, old.cfg.API.TLS)) {
+		return force{}, fmt.Errorf("api.listen or api.tls is not what it was (%s): restart the daemon to move", old.cfg.API.Listen)
 	}
 	if cfg.Log.Unset {
 		cfg.Log.Level = "info"

@@ -237,6 +237,8 @@ func TestReloadRefused(t *testing.T) {
 	for name, tt := range map[string]struct{ config, want string }{
 		"no yaml":         {"version: [", "crosscheck.yaml:2: no YAML"},
 		"data_dir":        {seldomConfig("0 0 1 1 *") + "data_dir: elsewhere\n", "restart the daemon to move"},
+		"address":         {strings.Replace(seldomConfig("0 0 1 1 *"), "127.0.0.1:0", "127.0.0.1:1", 1), "restart the daemon to move"},
+		"certificate":     {strings.Replace(seldomConfig("0 0 1 1 *"), "127.0.0.1:0'", "127.0.0.1:0', tls: {cert_file: c.pem, key_file: k.pem}", 1), "restart the daemon to move"},
 		"unknown control": {seldomConfig("0 0 1 1 *") + "    scope: {controls: [XXX-999]}\n", "crosscheck.yaml:13: schedules[0].scope:"},
 		"unknown origin":  {seldomConfig("0 0 1 1 *") + "    scope: {origins: [aws/1/x]}\n", "crosscheck.yaml:13: schedules[0].scope:"},
 		"no library":      {strings.Replace(seldomConfig("0 0 1 1 *"), "library: library", "library: none", 1), "library"},

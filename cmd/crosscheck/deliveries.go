@@ -229,7 +229,7 @@ func (a *app) deliveriesRetryCmd() *cobra.Command {
 		Long: `Tries at once what waits and what was refused, without waiting for its time. Where a
 daemon runs with the same data_dir, it does so; else this command does. What was
 delivered is sent again only with --delivered: Elasticsearch takes no document twice,
-but Slack does.
+but Slack and streams do.
 
 Exit codes: 0 all of it is delivered, or left to the daemon; 1 some of it failed.`,
 		Example: `  crosscheck deliveries retry

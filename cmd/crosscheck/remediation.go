@@ -37,9 +37,30 @@ func runbooks(cfg configs.Config) ([]remediate.Runbook, error) {
 		case !info.IsDir() || info.Mode().Perm()&0o022 != 0:
 			return nil, fmt.Errorf("remediation.runbooks: %s must be a folder that only its owner may write", r.Runbooks)
 		}
+		if err := ownersAlone(r.Runbooks); err != nil {
+			return nil, err
+		}
 		folders = append(folders, os.DirFS(r.Runbooks))
 	}
 	return remediate.Load(folders...)
+}
+
+// ownersAlone refuses runbooks that others may write.
+func ownersAlone(folder string) error {
+	files, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
+	if err != nil {
+		return fmt.Errorf("remediation.runbooks: %w", err)
+	}
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			return fmt.Errorf("remediation.runbooks: %w", err)
+		}
+		if info.Mode().Perm()&0o022 != 0 {
+			return fmt.Errorf("remediation.runbooks: %s must be a file that only its owner may write", file)
+		}
+	}
+	return nil
 }
 
 // runners is the only registration of runners: one line each.
@@ -165,7 +186,7 @@ func (a *app) repairConfig(in *installation) (remediate.Config, error) {
 	return remediate.Config{
 		Runbooks: books, Uses: usesOf(r.Use), Runners: list, Ledger: in.ledger, Switches: in.ledger, Judge: judge{a, in},
 		Claim: func() (func() error, error) { return in.ledger.Claim("repairs") }, StopFile: stopFile(in.cfg), Approvers: r.Approvers,
-		RequestTTL: r.RequestTTL, ApprovalTTL: r.ApprovalTTL, Failures: r.Failures, Sinks: box.Announcers(audit.OfRepair),
+		Patience: a.patience, RequestTTL: r.RequestTTL, ApprovalTTL: r.ApprovalTTL, Failures: r.Failures, Sinks: box.Announcers(audit.OfRepair),
 		Secrets: secrets, Now: a.now, Sleep: pause, Log: in.log,
 	}, nil
 }
@@ -220,7 +241,9 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // whoami is who uses this program, as the kernel knows it: who logged in, which
 // sudo and su do not change and which cannot be set from the environment, or the
-// user of the process where nobody logged in.
+// user of the process where nobody logged in. Linux lets a process name its login
+// uid once where it has none, so that it proves nothing among those who may write
+// the ledger in a container or a service.
 func whoami() (string, error) {
 	uid := strconv.Itoa(os.Getuid())
 	if b, err := os.ReadFile("/proc/self/loginuid"); err == nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/configs"
+	"github.com/crosscheck-dev/crosscheck/remediate"
 	"github.com/crosscheck-dev/crosscheck/web/metrics"
 )
 
@@ -28,7 +29,8 @@ type app struct {
 	config string
 	engine string // vm or opa
 
-	measured *metrics.Metrics // nil: nothing is measured
+	measured *metrics.Metrics    // nil: nothing is measured
+	patience *remediate.Patience // of who looks at repairs often; nil: of a person who asks once
 }
 
 // defaultConfig is read where it exists and nothing else is named.

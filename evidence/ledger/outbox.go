@@ -51,6 +51,10 @@ type DeliveryQuery struct {
 	Limit   int       // default 100
 }
 
+// ahead is how far a clock may have been ahead and be believed. What was tried
+// later than that, or never, waits for no time to come: the clock was put back.
+const ahead = 5 * time.Minute
+
 const deliveryColumns = `seq, sink, kind, subject, coalesce(doc, ''), status, queued, tries, coalesce(last, ''), next, detail, note,
 	(SELECT count(*) FROM rejections WHERE delivery = seq)`
 
@@ -58,7 +62,7 @@ const deliveryColumns = `seq, sink, kind, subject, coalesce(doc, ''), status, qu
 func (l *Ledger) Deliveries(ctx context.Context, q DeliveryQuery) ([]audit.Delivery, error) {
 	var where []string
 	var args []any
-	and := func(condition string, value any) { where, args = append(where, condition), append(args, value) }
+	and := func(condition string, values ...any) { where, args = append(where, condition), append(args, values...) }
 	order := "seq DESC"
 	if q.Seq != 0 {
 		and("seq = ?", q.Seq)
@@ -73,7 +77,7 @@ func (l *Ledger) Deliveries(ctx context.Context, q DeliveryQuery) ([]audit.Deliv
 		and("subject = ?", q.Subject)
 	}
 	if !q.Due.IsZero() {
-		and("status = 'waiting' AND next <= ?", audit.Stamp(q.Due))
+		and("status = 'waiting' AND (next <= ? OR tries = 0 OR last > ?)", audit.Stamp(q.Due), audit.Stamp(q.Due.Add(ahead)))
 		order = "seq"
 	}
 	condition := ""

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/remediate"
@@ -115,6 +116,9 @@ func (r *Runner) Capture(ctx context.Context, c remediate.Call) (json.RawMessage
 		out, said, err := r.run(ctx, c, t.Capture, t.Env, nil)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s", err, said)
+		}
+		if !utf8.ValidString(out) {
+			return nil, errors.New("act.capture printed what is no text: it could not be put back as it was")
 		}
 		states = append(states, out)
 	}

@@ -231,3 +231,13 @@ func TestCaptureAndUndo(t *testing.T) {
 		t.Error("it undoes without knowing what was there")
 	}
 }
+
+// TestCaptureOfBytes: what is no text cannot be put back as it was, and is no memory.
+func TestCaptureOfBytes(t *testing.T) {
+	t.Parallel()
+	p := program(t, `printf 'key=\377\n'`)
+	r, b := runner(t, exec.Config{Programs: []string{p}}), runbook(t, "{argv: ["+p+"], capture: ["+p+"], undo: ["+p+"]}")
+	if got, err := r.Capture(t.Context(), call(b, "x")); err == nil {
+		t.Errorf("Capture() = %s", got)
+	}
+}

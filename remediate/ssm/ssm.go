@@ -15,6 +15,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"github.com/aws/smithy-go"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/remediate"
@@ -131,6 +132,9 @@ func (r *Runner) each(ctx context.Context, c remediate.Call, action string, whic
 			ClientToken: sdk.String(token(c.Repair, action, i)), Mode: types.ExecutionModeAuto,
 		})
 		if err != nil {
+			if !errors.As(err, new(smithy.APIError)) { // nothing was answered: it may have been started
+				err = atWork(err)
+			}
 			return said.String(), fmt.Errorf("starting %s: %w", d.Name, err)
 		}
 		ended, err := r.wait(ctx, client, sdk.ToString(out.AutomationExecutionId))
@@ -176,17 +180,19 @@ func token(repair, action string, target int) string {
 	return h[:8] + "-" + h[8:12] + "-5" + h[13:16] + "-a" + h[17:20] + "-" + h[20:32]
 }
 
-// wait polls until the execution ended. We stop looking where the context ends;
-// the execution goes on, and the repair is unknown.
+func atWork(err error) error { return fmt.Errorf("%w: %w", remediate.ErrAtWork, err) }
+
+// wait polls until the execution ended. We stop looking where the context ends,
+// or nobody answers; the execution goes on, and the repair is unknown.
 func (r *Runner) wait(ctx context.Context, client *ssm.Client, id string) (string, error) {
 	for {
 		out, err := client.GetAutomationExecution(ctx, &ssm.GetAutomationExecutionInput{AutomationExecutionId: &id})
 		if err != nil {
-			return "is not known", err
+			return "is not known", atWork(err)
 		}
 		e := out.AutomationExecution
 		if e == nil {
-			return "is not known", errors.New("the answer has no execution")
+			return "is not known", atWork(errors.New("the answer has no execution"))
 		}
 		switch s := e.AutomationExecutionStatus; s {
 		case types.AutomationExecutionStatusSuccess, types.AutomationExecutionStatusCompletedWithSuccess:
@@ -199,7 +205,7 @@ func (r *Runner) wait(ctx context.Context, client *ssm.Client, id string) (strin
 			return string(s), fmt.Errorf("the execution ended as %s: %s", s, sdk.ToString(e.FailureMessage))
 		}
 		if err := r.cfg.Sleep(ctx, r.cfg.Poll); err != nil {
-			return "was not waited for", err
+			return "was not waited for", atWork(err)
 		}
 	}
 }

@@ -32,6 +32,8 @@ type automation struct {
 	statuses []string // answered one after the other, the last for ever
 	asked    int
 	message  string
+	denied   string // operation that nobody may use
+	lost     bool   // the connection is cut instead of an answer to a start
 }
 
 func (a *automation) ServeHTTP(w http.ResponseWriter, req *http.Request) {
@@ -47,6 +49,11 @@ func (a *automation) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	switch _, op, _ := strings.Cut(req.Header.Get("X-Amz-Target"), "."); {
 	case err != nil:
 		w.WriteHeader(http.StatusBadRequest)
+	case op == a.denied:
+		w.WriteHeader(http.StatusBadRequest)
+		answer = map[string]any{"__type": "AccessDeniedException", "Message": "not authorized"}
+	case op == "StartAutomationExecution" && a.lost:
+		panic(http.ErrAbortHandler)
 	case op == "StartAutomationExecution" && in["DocumentName"] == "Missing":
 		w.WriteHeader(http.StatusBadRequest)
 		answer = map[string]any{"__type": "AutomationDefinitionNotFoundException", "Message": "no such document"}
@@ -175,7 +182,7 @@ func TestHowItEnds(t *testing.T) {
 		}
 		return ctx.Err()
 	})
-	if _, err := r.Act(ctx, call(t, "logs")); !errors.Is(err, context.Canceled) || slept != 3 {
+	if _, err := r.Act(ctx, call(t, "logs")); !errors.Is(err, context.Canceled) || !errors.Is(err, remediate.ErrAtWork) || slept != 3 {
 		t.Errorf("after %d polls: %v", slept, err)
 	}
 	c := call(t, "logs")
@@ -186,6 +193,29 @@ func TestHowItEnds(t *testing.T) {
 	c.Origin = "aws/999999999999/eu-west-1"
 	if _, err := setup(t, a, nil).Act(t.Context(), c); err == nil {
 		t.Error("it acts in another origin")
+	}
+}
+
+// TestWhoEndsIsNotAtWork: an execution that was refused, or that ended badly, does
+// not go on; one of which nobody may ask how it stands does.
+func TestWhoEndsIsNotAtWork(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		a      *automation
+		atWork bool
+	}{
+		"ended badly":  {&automation{statuses: []string{"Failed"}}, false},
+		"not started":  {&automation{statuses: []string{"Success"}, denied: "StartAutomationExecution"}, false},
+		"not watched":  {&automation{statuses: []string{"Success"}, denied: "GetAutomationExecution"}, true},
+		"out of sight": {&automation{statuses: []string{"Success"}, lost: true}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := setup(t, tt.a, nil).Act(t.Context(), call(t, "logs"))
+			if err == nil || errors.Is(err, remediate.ErrAtWork) != tt.atWork {
+				t.Errorf("Act() = %v, want at work: %v", err, tt.atWork)
+			}
+		})
 	}
 }
 

@@ -182,13 +182,15 @@ func (r *Runner) ask(ctx context.Context, c remediate.Call, action string, befor
 	}
 	resp, err := r.cfg.Client.Do(req)
 	if err != nil {
-		return nil, withoutURL(err)
+		return nil, fmt.Errorf("%w: %w", remediate.ErrAtWork, withoutURL(err))
 	}
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	err = errors.Join(err, resp.Body.Close())
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", remediate.ErrAtWork, err)
+	case resp.StatusCode == http.StatusBadGateway || resp.StatusCode == http.StatusGatewayTimeout: // who stands before it gave up
+		return answer, fmt.Errorf("%s: answered %d: %w", action, resp.StatusCode, remediate.ErrAtWork)
 	case len(answer) > maxAnswer:
 		return nil, fmt.Errorf("%s: the answer is larger than %d bytes", action, maxAnswer)
 	case resp.StatusCode < 200 || resp.StatusCode > 299:

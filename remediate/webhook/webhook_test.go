@@ -2,6 +2,7 @@ package webhook_test
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -167,6 +168,31 @@ func TestWhatIsAnswered(t *testing.T) {
 			}
 			if len(v.bodies) != 1 {
 				t.Errorf("it was asked %d times", len(v.bodies))
+			}
+		})
+	}
+}
+
+// TestWhatMayGoOn: a system that did not answer, or whose gateway gave up on it,
+// may be at work; one that answered is not.
+func TestWhatMayGoOn(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		answer func(w http.ResponseWriter, _ string)
+		atWork bool
+	}{
+		"cut":     {func(http.ResponseWriter, string) { panic(http.ErrAbortHandler) }, true},
+		"502":     {func(w http.ResponseWriter, _ string) { w.WriteHeader(http.StatusBadGateway) }, true},
+		"504":     {func(w http.ResponseWriter, _ string) { w.WriteHeader(http.StatusGatewayTimeout) }, true},
+		"refused": {func(w http.ResponseWriter, _ string) { w.WriteHeader(http.StatusForbidden) }, false},
+		"failed":  {func(w http.ResponseWriter, _ string) { w.WriteHeader(http.StatusInternalServerError) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v, r := setup(t, secret)
+			v.answer = tt.answer
+			if _, err := r.Act(t.Context(), call(t, "logs")); err == nil || errors.Is(err, remediate.ErrAtWork) != tt.atWork {
+				t.Errorf("Act() = %v, want at work: %v", err, tt.atWork)
 			}
 		})
 	}

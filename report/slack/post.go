@@ -63,7 +63,7 @@ func (s *Sink) post(ctx context.Context, d audit.Delivery, at place, m message, 
 	}
 	secret, err := reveal()
 	if err != nil {
-		return report.Permanent(err)
+		return err // it may be there again before anybody looks
 	}
 	if s.cfg.Webhook != nil {
 		if err := s.hook(ctx, secret, m); err != nil {

@@ -267,6 +267,23 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
+// TestSecretAway: a secret that is not there, as while its file is replaced or
+// before its mount is, is asked for again: the delivery waits.
+func TestSecretAway(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	s, in := serve(t, c), install(t, c)
+	rec := in.night(nil, bucket{name: "a", fails: "STO"})
+	sink := in.sink(s, func(cfg *slack.Config) {
+		in.byWebhook(s)(cfg)
+		cfg.Webhook = func() (string, error) { return "", errors.New("/run/secrets/slack: no such file") }
+	})
+	err := sink.Deliver(t.Context(), rec, audit.Delivery{Sink: "slack", Kind: audit.OfRun, Subject: rec.Run.ID})
+	if err == nil || report.IsPermanent(err) || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("Deliver() = %v", err)
+	}
+}
+
 type slow struct{}
 
 func (slow) RoundTrip(r *http.Request) (*http.Response, error) {

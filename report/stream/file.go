@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -42,9 +43,9 @@ type appending struct {
 	line bytes.Buffer
 }
 
-// start cuts off what a killed session left behind what it had noted, so that
-// no half line stays: only this process appends.
-func (t file) start(_ context.Context, _ string, position json.RawMessage) (session, error) {
+// start cuts off what a killed session of the same run left behind what it had
+// noted. What another run's has appended since stays: then events come again.
+func (t file) start(_ context.Context, _, run string, position json.RawMessage) (session, error) {
 	if err := os.MkdirAll(filepath.Dir(t.path), 0o700); err != nil {
 		return nil, fmt.Errorf("making the folder of %s: %w", t.path, err)
 	}
@@ -52,14 +53,14 @@ func (t file) start(_ context.Context, _ string, position json.RawMessage) (sess
 	if err != nil {
 		return nil, fmt.Errorf("%w: expected a file, or nothing there yet", err)
 	}
-	a, err := settled(f, position)
+	a, err := settled(f, run, position)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", t.path, err), f.Close())
 	}
 	return a, nil
 }
 
-func settled(f *os.File, position json.RawMessage) (*appending, error) {
+func settled(f *os.File, run string, position json.RawMessage) (*appending, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -77,14 +78,63 @@ func settled(f *os.File, position json.RawMessage) (*appending, error) {
 			return nil, fmt.Errorf("note of the try before: %w", err)
 		}
 		if before.Inode == a.at.Inode && before.Size < a.at.Size {
-			if err := f.Truncate(before.Size); err != nil {
+			if err := a.cut(before.Size, run); err != nil {
 				return nil, err
 			}
-			a.at.Size = before.Size
 		}
+	}
+	if err := a.endLine(); err != nil {
+		return nil, err
 	}
 	_, err = f.Seek(a.at.Size, io.SeekStart)
 	return a, err
+}
+
+// cut cuts the file back to a size, if all behind it is of the run.
+func (a *appending) cut(size int64, run string) error {
+	r := bufio.NewReader(io.NewSectionReader(a.f, size, a.at.Size-size))
+	for {
+		line, err := r.ReadBytes('\n')
+		switch {
+		case errors.Is(err, io.EOF): // half a line, or nothing: a write that was cut
+			if err := a.f.Truncate(size); err != nil {
+				return err
+			}
+			a.at.Size = size
+			return nil
+		case err != nil:
+			return err
+		}
+		if !of(run, line) {
+			return nil
+		}
+	}
+}
+
+// of tells whether a line is an event of a run.
+func of(run string, line []byte) bool {
+	var l logged
+	err := json.Unmarshal(line, &l)
+	return err == nil && l.Custom["crosscheck"].Run == run
+}
+
+// endLine ends the half line that a killed session of another run left.
+func (a *appending) endLine() error {
+	if a.at.Size == 0 {
+		return nil
+	}
+	last := make([]byte, 1)
+	if _, err := a.f.ReadAt(last, a.at.Size-1); err != nil {
+		return err
+	}
+	if last[0] == '\n' {
+		return nil
+	}
+	if _, err := a.f.WriteAt([]byte("\n"), a.at.Size); err != nil {
+		return err
+	}
+	a.at.Size++
+	return nil
 }
 
 func (a *appending) send(_ context.Context, b batch) ([]audit.Rejection, error) {

@@ -75,12 +75,12 @@ func authorities(path string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-func (e *endpoint) start(_ context.Context, key string, _ json.RawMessage) (session, error) {
+func (e *endpoint) start(_ context.Context, key, _ string, _ json.RawMessage) (session, error) {
 	token := ""
 	if !e.token.IsZero() {
 		var err error
 		if token, err = e.token.Reveal(); err != nil {
-			return nil, report.Permanent(err)
+			return nil, err
 		}
 	}
 	return &posting{e, key, token}, nil

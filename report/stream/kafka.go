@@ -67,7 +67,7 @@ func newKafka(cfg Kafka, now func() time.Time) (target, error) {
 func (k *kafka) authentication() (sasl.Mechanism, error) {
 	password, err := k.cfg.Password.Reveal()
 	if err != nil {
-		return nil, report.Permanent(err)
+		return nil, err
 	}
 	switch k.cfg.Mechanism {
 	case "plain":
@@ -80,7 +80,7 @@ func (k *kafka) authentication() (sasl.Mechanism, error) {
 	return nil, report.Permanent(fmt.Errorf("kafka: mechanism %q: expected plain, scram-sha-256 or scram-sha-512", k.cfg.Mechanism))
 }
 
-func (k *kafka) start(_ context.Context, _ string, _ json.RawMessage) (session, error) {
+func (k *kafka) start(_ context.Context, _, _ string, _ json.RawMessage) (session, error) {
 	opts := k.opts
 	if k.cfg.Mechanism != "" {
 		m, err := k.authentication()

@@ -30,9 +30,9 @@ type Config struct {
 
 // target is where a stream goes.
 type target interface {
-	// start opens it, for one delivery. position is what the session before,
-	// which may have been killed, gave last; empty at first.
-	start(ctx context.Context, key string, position json.RawMessage) (session, error)
+	// start opens it, for one delivery of a run. position is what the session
+	// before, which may have been killed, gave last; empty at first.
+	start(ctx context.Context, key, run string, position json.RawMessage) (session, error)
 }
 
 // session sends the events of one delivery.
@@ -102,8 +102,23 @@ func (s *Sink) Name() string { return "stream-" + s.cfg.Name }
 
 // note is how far a delivery came.
 type note struct {
+	Of       string          `json:"of"`   // which events are counted, and where they are: another one begins anew
 	Sent     int64           `json:"sent"` // events
 	Position json.RawMessage `json:"position,omitempty"`
+}
+
+// of identifies what a stream sends, and where to.
+func (s *Sink) of() (string, error) {
+	where := []string{}
+	switch {
+	case s.cfg.File != nil:
+		where = append(where, "file", s.cfg.File.Path)
+	case s.cfg.HTTP != nil:
+		where = append(where, "http", s.cfg.HTTP.URL)
+	case s.cfg.Kafka != nil:
+		where = append(append(where, "kafka", s.cfg.Kafka.Topic), s.cfg.Kafka.Brokers...)
+	}
+	return audit.DigestOf([]any{"crosscheck/stream/1", s.cfg.Passes, where})
 }
 
 // Deliver implements audit.Sink: it goes on where the try before came to. Events
@@ -115,12 +130,19 @@ func (s *Sink) Deliver(ctx context.Context, rec audit.Record, d audit.Delivery) 
 			return fmt.Errorf("note of the try before: %w", err)
 		}
 	}
-	to, err := s.target.start(ctx, d.Key(), n.Position)
+	of, err := s.of()
+	if err != nil {
+		return err
+	}
+	if n.Of != of || !d.Last.IsZero() && d.Detail == "" { // or it was delivered, and a person wants it once more
+		n = note{Of: of}
+	}
+	to, err := s.target.start(ctx, d.Key(), rec.Run.ID, n.Position)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, to.close()) }()
-	out := sending{sink: s, delivery: d, to: to, done: n.Sent}
+	out := sending{sink: s, delivery: d, to: to, of: of, done: n.Sent}
 	if err := out.keep(ctx); err != nil {
 		return err
 	}
@@ -148,6 +170,7 @@ type sending struct {
 	sink     *Sink
 	delivery audit.Delivery
 	to       session
+	of       string
 	done     int64 // events that the target holds
 	seen     int64 // events of the run so far
 	batch    batch
@@ -192,7 +215,7 @@ func (s *sending) flush(ctx context.Context) error {
 
 // keep notes how far the delivery came.
 func (s *sending) keep(ctx context.Context) error {
-	n := note{Sent: s.done}
+	n := note{Of: s.of, Sent: s.done}
 	if p := s.to.position(); p != nil {
 		b, err := json.Marshal(p)
 		if err != nil {

@@ -241,6 +241,129 @@ func TestFileMoved(t *testing.T) {
 	}
 }
 
+// TestFileOfSeveralRuns: what was begun and waits to be tried again takes nothing
+// away of a run that was delivered meanwhile, whatever stands between them.
+func TestFileOfSeveralRuns(t *testing.T) {
+	t.Parallel()
+	for name, left := range map[string]string{"whole lines": "", "half a line": `{"half`} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "f")
+			s := fileStream(t, path, false)
+			first, second := record(t, 20), record(t, 20)
+			first.Run.ID, second.Run.ID = "first", "second"
+			k := &stopping{left: 3}
+			d := k.delivery()
+			d.Keeper = k
+			if err := s.Deliver(t.Context(), first, d); !errors.Is(err, errKilled) {
+				t.Fatal(err)
+			}
+			if err := appendTo(path, left); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Deliver(t.Context(), second, (&keeper{}).delivery()); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Deliver(t.Context(), first, k.keeper.delivery()); err != nil {
+				t.Fatal(err)
+			}
+			for _, run := range []string{"first", "second"} {
+				if n := different(t, path, run); n != 60 {
+					t.Errorf("the file holds %d events of the %s run, want 60", n, run)
+				}
+			}
+		})
+	}
+}
+
+// TestAgain: what was delivered and is wanted once more is sent once more, and
+// what was delivered after it stays.
+func TestAgain(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "f")
+	s := fileStream(t, path, false)
+	first, second := record(t, 20), record(t, 20)
+	first.Run.ID, second.Run.ID = "first", "second"
+	k := &keeper{}
+	for _, one := range []struct {
+		rec audit.Record
+		k   *keeper
+	}{{first, k}, {second, &keeper{}}} {
+		if err := s.Deliver(t.Context(), one.rec, one.k.delivery()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := k.delivery()
+	d.Tries, d.Last = 1, now()
+	if err := s.Deliver(t.Context(), first, d); err != nil {
+		t.Fatal(err)
+	}
+	if n, m := len(lines(t, path)), different(t, path, "second"); n != 180 || m != 60 {
+		t.Errorf("the file holds %d lines, %d of the second run; want 180, 60", n, m)
+	}
+}
+
+// TestAnotherTarget: what was sent elsewhere is not sent yet, and where other
+// events are counted, how many were sent says nothing.
+func TestAnotherTarget(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	rec := record(t, 20)
+	k := &stopping{left: 5}
+	d := k.delivery()
+	d.Keeper = k
+	path := filepath.Join(dir, "a")
+	if err := fileStream(t, path, false).Deliver(t.Context(), rec, d); !errors.Is(err, errKilled) {
+		t.Fatal(err)
+	}
+	passing := k.keeper
+	_ = fileStream(t, path, true).Deliver(t.Context(), rec, passing.delivery()) // the record of the test cannot give passes
+	if !strings.Contains(passing.note, `"sent":0`) {
+		t.Errorf("with passes it goes on with %s", passing.note)
+	}
+	other := filepath.Join(dir, "b")
+	if err := fileStream(t, other, false).Deliver(t.Context(), rec, k.keeper.delivery()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(lines(t, other)); n != 60 {
+		t.Errorf("the other file holds %d events, want all 60", n)
+	}
+}
+
+func fileStream(t *testing.T, path string, passes bool) *stream.Sink {
+	t.Helper()
+	s, err := stream.New(stream.Config{Name: "f", Now: now, Batch: 2000, Passes: passes, File: &stream.File{Path: path}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func appendTo(path, text string) error {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
+
+// different counts the different events of a run in a file.
+func different(t *testing.T, path, run string) int {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for l := range strings.Lines(string(b)) {
+		if json.Valid([]byte(l)) && strings.Contains(l, `"run":"`+run+`"`) {
+			seen[l] = true
+		}
+	}
+	return len(seen)
+}
+
 func TestNew(t *testing.T) {
 	t.Parallel()
 	for want, cfg := range map[string]stream.Config{
