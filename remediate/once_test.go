@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -62,6 +63,64 @@ type dying struct{ remediate.Ledger }
 
 func (d dying) Move(ctx context.Context, m audit.RepairMove) error {
 	if m.From == audit.RepairActing {
+		return errors.New("killed")
+	}
+	return d.Ledger.Move(ctx, m)
+}
+
+// TestUndoneByAnother has a process end in the middle of undoing.
+func TestUndoneByAnother(t *testing.T) {
+	t.Parallel()
+	changed := func(c *remediate.Config) {
+		c.Runbooks = []remediate.Runbook{parsed(t, strings.Replace(book, "1.0.0", "1.0.1", 1))}
+	}
+	tests := map[string]struct {
+		noUndo bool // it ended before it put anything back
+		next   func(*remediate.Config)
+		want   audit.RepairState
+		reason string
+	}{
+		"undone":          {false, func(*remediate.Config) {}, audit.RepairRolledBack, "STO-009"},
+		"not undone":      {true, func(*remediate.Config) {}, audit.RepairStuck, "not what was there before"},
+		"another runbook": {false, changed, audit.RepairStuck, "its runbook is not what it was"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, path := newWorld("logs"), filepath.Join(t.TempDir(), "ledger.db")
+			w.alsoFails, w.noUndo = []string{"STO-009"}, tt.noUndo
+			e, _ := setupAt(t, w, path, func(c *remediate.Config) { c.Ledger = dyingUndoing{c.Ledger} })
+			r := approved(t, e, w, "logs")
+			w.undoing = func() {
+				if got := must(e.Find(t.Context(), r.ID)); got.State != audit.RepairActed || got.Undone == nil {
+					t.Errorf("undone before that is on record: %s, %+v", got.State, got.Undone)
+				}
+			}
+			if got := ran(t, e, r.ID); got.State != audit.RepairActed || w.undos != 1 {
+				t.Fatalf("the test does not die while undoing: %s, %d undos", got.State, w.undos)
+			}
+			next, _ := setupAt(t, w, path, tt.next)
+			w.againErr = errors.New("the source does not answer")
+			if got := ran(t, next, r.ID); got.State != audit.RepairUnknown || !strings.Contains(got.Reason, "whoever undid it is gone") {
+				t.Errorf("where it cannot be told it is %s (%s)", got.State, got.Reason)
+			}
+			w.againErr = nil
+			got := ran(t, next, r.ID)
+			if got.State != tt.want || !strings.Contains(got.Reason, tt.reason) || w.undos != 1 || w.count() != 1 || got.Undone.Outcome == "" {
+				t.Errorf("it is %s (%s) by %+v, %d undos, %d acts; want %s (%s)", got.State, got.Reason, got.Undone, w.undos, w.count(), tt.want, tt.reason)
+			}
+			if again := ran(t, next, r.ID); again.State != tt.want || w.undos != 1 {
+				t.Errorf("later it is %s, %d undos", again.State, w.undos)
+			}
+		})
+	}
+}
+
+// dyingUndoing cannot write down how an undoing ended.
+type dyingUndoing struct{ remediate.Ledger }
+
+func (d dyingUndoing) Move(ctx context.Context, m audit.RepairMove) error {
+	if m.To.Undone != nil && m.To.Undone.Output != "" {
 		return errors.New("killed")
 	}
 	return d.Ledger.Move(ctx, m)

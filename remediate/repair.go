@@ -26,7 +26,7 @@ func (e *Engine) Run(ctx context.Context) (moved []audit.Repair, err error) {
 		states []audit.RepairState
 		do     func(context.Context, audit.Repair) (audit.Repair, error)
 	}{
-		{[]audit.RepairState{audit.RepairActing}, e.lost},
+		{[]audit.RepairState{audit.RepairActing, audit.RepairActed}, e.lost},
 		{[]audit.RepairState{audit.RepairUnknown}, e.settle},
 		{[]audit.RepairState{audit.RepairActed}, e.resume},
 		{[]audit.RepairState{audit.RepairRequested}, e.overdue},
@@ -54,10 +54,18 @@ func (e *Engine) Run(ctx context.Context) (moved []audit.Repair, err error) {
 	return moved, nil
 }
 
-// lost marks a repair that is acting, though nobody is: we hold the claim.
+// lost marks a repair that is acting, or being undone, though nobody is at it: we
+// hold the claim.
 func (e *Engine) lost(ctx context.Context, r audit.Repair) (audit.Repair, error) {
-	r.State, r.Updated, r.Reason = audit.RepairUnknown, e.now(), "whoever began it is gone; it is not done again: a re-audit will tell"
-	return r, e.move(ctx, audit.RepairActing, r, Itself)
+	from, why := r.State, "whoever began it is gone; it is not done again: a re-audit will tell"
+	if from == audit.RepairActed {
+		if r.Undone == nil {
+			return r, nil // it ended, and is verified by resume
+		}
+		why = r.Reason + "; whoever undid it is gone, and it is not undone again: what is there now will tell"
+	}
+	r.State, r.Updated, r.Reason = audit.RepairUnknown, e.now(), why
+	return r, e.move(ctx, from, r, Itself)
 }
 
 // overdue expires a request that nobody decided on.

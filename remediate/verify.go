@@ -95,55 +95,70 @@ func (e *Engine) rollBack(ctx context.Context, r audit.Repair) (audit.Repair, er
 }
 
 // undone verifies that what was there before is there again: by what the runner
-// captures, byte for byte, and by a re-audit.
+// captures, byte for byte, and by a re-audit. failed is what went wrong while it
+// was undone, or that nobody knows. Where nobody knows and no re-audit can be
+// made, it stays as it is.
 func (e *Engine) undone(ctx context.Context, r audit.Repair, memory json.RawMessage, failed error) (audit.Repair, error) {
-	book := e.runbooks[r.Runbook]
-	limited, stop := context.WithTimeout(ctx, e.cfg.Timeout)
-	now, err := e.cfg.Runners[book.Runner].Capture(limited, call(r, book, unflat(r.Parameters)))
-	stop()
+	from := r.State
+	same, err := e.restored(ctx, r, memory)
 	after, aerr := e.again(ctx, r)
+	if aerr != nil && from == audit.RepairUnknown {
+		return r, aerr
+	}
 	step := *r.Undone
 	if aerr == nil {
 		step.Run, step.Decision, step.Outcome = after.Run.ID, after.Decision.ID, after.Decision.Outcome
 	}
 	r.Undone, r.Updated = &step, e.now()
-	same := bytes.Equal(now, memory)
-	if c, ok := e.cfg.Runners[book.Runner].(Comparer); ok && err == nil {
-		same = c.Same(memory, now)
+	if err == nil && !same {
+		err = errors.New("what is there now is not what was there before")
 	}
 	switch {
-	case err != nil || !same || aerr != nil || failed != nil && memory == nil:
+	case err != nil || aerr != nil || failed != nil && memory == nil:
 		r.State = audit.RepairStuck
 		why := errors.Join(failed, err, aerr)
-		if why == nil {
-			why = errors.New("what is there now is not what was there before")
-		}
 		r.Reason += "; it could not be undone: " + e.clean(why.Error())
 	default:
 		r.State = audit.RepairRolledBack
 	}
-	return r, e.move(ctx, audit.RepairActed, r, Itself)
+	return r, e.move(ctx, from, r, Itself)
+}
+
+// restored tells whether what was captured is there.
+func (e *Engine) restored(ctx context.Context, r audit.Repair, memory json.RawMessage) (bool, error) {
+	book, ok := e.runbooks[r.Runbook]
+	if !ok || book.Digest != r.Digest {
+		return false, errors.New("its runbook is not what it was, and cannot tell what is there")
+	}
+	ctx, stop := context.WithTimeout(ctx, e.cfg.Timeout)
+	defer stop()
+	now, err := e.cfg.Runners[book.Runner].Capture(ctx, call(r, book, unflat(r.Parameters)))
+	if c, ok := e.cfg.Runners[book.Runner].(Comparer); ok && err == nil {
+		return c.Same(memory, now), nil
+	}
+	return bytes.Equal(now, memory), err
 }
 
 // resume goes on with a repair that acted and was not verified: it is not acted
-// again. Where it was being undone, what is there now tells how that ended.
+// again.
 func (e *Engine) resume(ctx context.Context, r audit.Repair) (audit.Repair, error) {
 	if book, ok := e.runbooks[r.Runbook]; !ok || book.Digest != r.Digest {
 		return e.settleAs(ctx, r, audit.RepairActed)
 	}
-	if r.Undone != nil {
-		memory, err := e.cfg.Ledger.Memory(ctx, r.ID)
-		if err != nil {
-			return r, err
-		}
-		return e.undone(ctx, r, memory, errors.New("whoever undid it is gone"))
-	}
 	return e.verify(ctx, r, nil)
 }
 
-// settle tells by a re-audit how a repair ended of which nobody knows.
+// settle tells by a re-audit how a repair ended of which nobody knows, and where
+// it was being undone, by what is there too.
 func (e *Engine) settle(ctx context.Context, r audit.Repair) (audit.Repair, error) {
-	return e.settleAs(ctx, r, audit.RepairUnknown)
+	if r.Undone == nil {
+		return e.settleAs(ctx, r, audit.RepairUnknown)
+	}
+	memory, err := e.cfg.Ledger.Memory(ctx, r.ID)
+	if err != nil {
+		return r, err
+	}
+	return e.undone(ctx, r, memory, errors.New("nobody saw the undoing end"))
 }
 
 func (e *Engine) settleAs(ctx context.Context, r audit.Repair, from audit.RepairState) (audit.Repair, error) {

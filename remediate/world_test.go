@@ -60,6 +60,8 @@ type world struct {
 	ineffect  bool // the act does nothing
 	actErr    error
 	undoErr   error
+	againErr  error
+	undoing   func()
 	capErr    error
 	dryErr    error
 	noUndo    bool // undo says it worked, and did not
@@ -122,6 +124,9 @@ func (w *world) Seen(_ context.Context, id string) (remediate.Judged, error) {
 func (w *world) Again(_ context.Context, d audit.Found, _ string) (remediate.Judged, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.againErr != nil {
+		return remediate.Judged{}, w.againErr
+	}
 	w.runs++
 	run := fmt.Sprint("again", w.runs)
 	out := remediate.Judged{Run: w.run(run), Failing: []string{}}
@@ -178,6 +183,9 @@ func (w *world) Undo(_ context.Context, c remediate.Call, before json.RawMessage
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.undos++
+	if w.undoing != nil {
+		w.undoing()
+	}
 	if !w.noUndo && w.undoErr == nil {
 		w.open[c.Targets[0]["bucket"]] = string(before) == "true"
 	}
