@@ -29,6 +29,7 @@ func (e *Engine) Run(ctx context.Context) (moved []audit.Repair, err error) {
 		{[]audit.RepairState{audit.RepairActing, audit.RepairActed}, e.lost},
 		{[]audit.RepairState{audit.RepairUnknown}, e.settle},
 		{[]audit.RepairState{audit.RepairActed}, e.resume},
+		{[]audit.RepairState{audit.RepairSettling}, e.settled},
 		{[]audit.RepairState{audit.RepairRequested}, e.overdue},
 		{[]audit.RepairState{audit.RepairApproved}, e.repair},
 	} {

@@ -181,6 +181,30 @@ func (e *Engine) settleAs(ctx context.Context, r audit.Repair, from audit.Repair
 	return r, e.move(ctx, from, r, "re-audit")
 }
 
+// settled tells by a re-audit how a resource stands that a person settled. Whether
+// it passes or not, the repair is over: what is violated can be repaired anew.
+func (e *Engine) settled(ctx context.Context, r audit.Repair) (audit.Repair, error) {
+	after, err := e.again(ctx, r)
+	if err != nil {
+		return r, err
+	}
+	d := after.Decision
+	step := *r.Settled
+	step.Run, step.Decision, step.Outcome = after.Run.ID, d.ID, d.Outcome
+	switch {
+	case after.Gone:
+		r.Reason += "; settled by hand, and the resource is gone"
+	case d.Outcome == audit.Pass:
+		r.Reason += "; settled by hand, and the violation is gone"
+	case d.Outcome == audit.Fail:
+		r.Reason += "; settled by hand, and the violation is still there"
+	default:
+		return r, nil // cannot be told now
+	}
+	r.State, r.Updated, r.Settled = audit.RepairSettled, e.now(), &step
+	return r, e.move(ctx, audit.RepairSettling, r, "re-audit")
+}
+
 // unflat gives back the targets that flat rendered.
 func unflat(parameters map[string]string) []Values {
 	out := []Values{{}}
