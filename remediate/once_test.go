@@ -28,7 +28,9 @@ func TestBegunByAnother(t *testing.T) {
 			t.Parallel()
 			w, path := newWorld("logs"), filepath.Join(t.TempDir(), "ledger.db")
 			w.ineffect = tt.ineffect
-			e, l := setupAt(t, w, path, func(c *remediate.Config) { c.Ledger = dying{c.Ledger} })
+			e, l := setupAt(t, w, path, func(c *remediate.Config) {
+				c.Ledger = dyingAt{c.Ledger, func(m audit.RepairMove) bool { return m.From == audit.RepairActing }}
+			})
 			r := approved(t, e, w, "logs")
 			if _, err := e.Run(t.Context()); err != nil {
 				t.Fatal(err)
@@ -58,16 +60,6 @@ func next2(t *testing.T, path string) interface {
 	return openLedger(t, path)
 }
 
-// dying cannot write down that a runner came back.
-type dying struct{ remediate.Ledger }
-
-func (d dying) Move(ctx context.Context, m audit.RepairMove) error {
-	if m.From == audit.RepairActing {
-		return errors.New("killed")
-	}
-	return d.Ledger.Move(ctx, m)
-}
-
 // TestUndoneByAnother has a process end in the middle of undoing.
 func TestUndoneByAnother(t *testing.T) {
 	t.Parallel()
@@ -89,7 +81,9 @@ func TestUndoneByAnother(t *testing.T) {
 			t.Parallel()
 			w, path := newWorld("logs"), filepath.Join(t.TempDir(), "ledger.db")
 			w.alsoFails, w.noUndo = []string{"STO-009"}, tt.noUndo
-			e, _ := setupAt(t, w, path, func(c *remediate.Config) { c.Ledger = dyingUndoing{c.Ledger} })
+			e, _ := setupAt(t, w, path, func(c *remediate.Config) {
+				c.Ledger = dyingAt{c.Ledger, func(m audit.RepairMove) bool { return m.To.Undone != nil && m.To.Undone.Output != "" }}
+			})
 			r := approved(t, e, w, "logs")
 			w.undoing = func() {
 				if got := must(e.Find(t.Context(), r.ID)); got.State != audit.RepairActed || got.Undone == nil {
@@ -116,11 +110,45 @@ func TestUndoneByAnother(t *testing.T) {
 	}
 }
 
-// dyingUndoing cannot write down how an undoing ended.
-type dyingUndoing struct{ remediate.Ledger }
+// TestEndedBeforeUndoing has a process end once it acted: that another control
+// failed since is seen by whoever comes next, as it would have been before.
+func TestEndedBeforeUndoing(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		dies  func(audit.RepairMove) bool
+		want  audit.RepairState
+		undos int
+	}{
+		"before it was undone":  {func(m audit.RepairMove) bool { return m.To.Undone != nil }, audit.RepairRolledBack, 1},
+		"before anybody saw it": {func(m audit.RepairMove) bool { return m.From == audit.RepairActing }, audit.RepairFailed, 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, path := newWorld("logs"), filepath.Join(t.TempDir(), "ledger.db")
+			w.alsoFails = []string{"STO-009"}
+			e, _ := setupAt(t, w, path, func(c *remediate.Config) { c.Ledger = dyingAt{c.Ledger, tt.dies} })
+			r := approved(t, e, w, "logs")
+			if got := ran(t, e, r.ID); got.State.Settled() || got.Undone != nil || w.undos != 0 {
+				t.Fatalf("the test does not die in time: %s, %d undos", got.State, w.undos)
+			}
+			next, _ := setupAt(t, w, path)
+			got := ran(t, next, r.ID)
+			if got.State != tt.want || !strings.Contains(got.Reason, "STO-009") || w.undos != tt.undos || w.count() != 1 {
+				t.Errorf("it is %s (%s), %d undos, %d acts; want %s", got.State, got.Reason, w.undos, w.count(), tt.want)
+			}
+		})
+	}
+}
 
-func (d dyingUndoing) Move(ctx context.Context, m audit.RepairMove) error {
-	if m.To.Undone != nil && m.To.Undone.Output != "" {
+// dyingAt cannot write down some moves.
+type dyingAt struct {
+	remediate.Ledger
+	dies func(audit.RepairMove) bool
+}
+
+func (d dyingAt) Move(ctx context.Context, m audit.RepairMove) error {
+	if d.dies(m) {
 		return errors.New("killed")
 	}
 	return d.Ledger.Move(ctx, m)

@@ -13,7 +13,7 @@ import (
 
 // verify judges again what a runner acted on. What is not fixed, or fixed at the
 // price of another control, is rolled back. Failing are the controls that failed
-// before; nil where nobody knows.
+// before; nil where nobody looked.
 func (e *Engine) verify(ctx context.Context, r audit.Repair, failing []string) (audit.Repair, error) {
 	book := e.runbooks[r.Runbook]
 	var after Judged
@@ -145,7 +145,20 @@ func (e *Engine) resume(ctx context.Context, r audit.Repair) (audit.Repair, erro
 	if book, ok := e.runbooks[r.Runbook]; !ok || book.Digest != r.Digest {
 		return e.settleAs(ctx, r, audit.RepairActed)
 	}
-	return e.verify(ctx, r, nil)
+	failing, err := e.failingBefore(ctx, r)
+	if err != nil {
+		return r, err
+	}
+	return e.verify(ctx, r, failing)
+}
+
+// failingBefore are the controls that failed on the resource just before it was
+// acted on; nil where nobody looked.
+func (e *Engine) failingBefore(ctx context.Context, r audit.Repair) ([]string, error) {
+	if r.Acted == nil || r.Acted.Run == "" {
+		return nil, nil
+	}
+	return e.cfg.Judge.Failing(ctx, r.Acted.Run, r.Resource)
 }
 
 // settle tells by a re-audit how a repair ended of which nobody knows, and where
@@ -162,14 +175,21 @@ func (e *Engine) settle(ctx context.Context, r audit.Repair) (audit.Repair, erro
 }
 
 func (e *Engine) settleAs(ctx context.Context, r audit.Repair, from audit.RepairState) (audit.Repair, error) {
+	failing, err := e.failingBefore(ctx, r)
+	if err != nil {
+		return r, err
+	}
 	after, err := e.again(ctx, r)
 	if err != nil {
 		return r, err
 	}
 	d := after.Decision
+	worse := worseThan(failing, after.Failing)
 	r.Updated = e.now()
 	r.Verified = &audit.RepairStep{At: r.Updated, By: "re-audit", Run: after.Run.ID, Decision: d.ID, Outcome: d.Outcome}
 	switch {
+	case d.Outcome == audit.Pass && len(worse) > 0:
+		r.State, r.Reason = audit.RepairFailed, "nobody saw it end, and controls that did not fail before do now: "+strings.Join(worse, ", ")+"; it is not undone by itself"
 	case after.Gone || d.Outcome == audit.Pass:
 		r.State, r.Reason = audit.RepairVerified, "nobody saw it end; a re-audit found it done"
 	case d.Outcome == audit.Fail:

@@ -57,7 +57,8 @@ type world struct {
 	acts      map[string]int
 	undos     int
 	runs      int
-	ineffect  bool // the act does nothing
+	failed    map[string][]string // by run: the controls that failed in it
+	ineffect  bool                // the act does nothing
 	actErr    error
 	undoErr   error
 	againErr  error
@@ -71,7 +72,7 @@ type world struct {
 }
 
 func newWorld(buckets ...string) *world {
-	w := &world{open: map[string]bool{}, known: map[string]audit.Found{}, acts: map[string]int{}, now: time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC), name: func(s string) string { return s }}
+	w := &world{open: map[string]bool{}, known: map[string]audit.Found{}, acts: map[string]int{}, failed: map[string][]string{}, now: time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC), name: func(s string) string { return s }}
 	for _, b := range buckets {
 		w.open[b] = true
 		d := w.found(b, "night", audit.Fail)
@@ -146,7 +147,19 @@ func (w *world) Again(_ context.Context, d audit.Found, _ string) (remediate.Jud
 		out.Failing = append(out.Failing, w.alsoFails...)
 	}
 	out.Decision, out.Document = w.found(d.Name, run, outcome), w.document(d.Name)
+	w.failed[run] = out.Failing
 	return out, nil
+}
+
+// Failing implements remediate.Judge.
+func (w *world) Failing(_ context.Context, run, _ string) ([]string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	list, ok := w.failed[run]
+	if !ok {
+		return nil, errors.New("no such run")
+	}
+	return list, nil
 }
 
 // Capture implements remediate.Runner.
