@@ -84,6 +84,9 @@ func (a *Auditor) snapshot(ctx context.Context, r reading, dir string) (Snapshot
 		narrow = NewNarrow(r.request, w)
 		to = narrow
 	}
+	if a.Observer != nil {
+		r.request.Watch = &Stopwatch{Observer: a.Observer, Origin: origin, Now: a.Now}
+	}
 	started := a.Now()
 	col, cerr := r.collector.Collect(ctx, r.request, to)
 	if err := cmp.Or(w.failed(), ctx.Err()); err != nil {

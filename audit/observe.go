@@ -13,13 +13,35 @@ type Observer interface {
 
 // Observation is a step of a run that ended.
 type Observation struct {
-	Stage   string // collect, decide, record; or run, which is all of them and the delivery
-	Origin  string // collect
-	Audit   string
-	Trigger Trigger
-	Status  Status // run: as it was recorded; empty where nothing was
-	Took    time.Duration
-	Err     error
+	Stage     string // request, collect, decide, record; or run, which is all of them and the delivery
+	Origin    string // request, collect
+	Operation string // request: one of the few words that a collector has for what it asks
+	Audit     string // but request
+	Trigger   Trigger
+	Status    Status // run: as it was recorded; empty where nothing was
+	Took      time.Duration
+	Err       error
+}
+
+// Stopwatch times the requests of one reading of one origin, each as Call.Requests
+// counts it. A nil one times nothing. It is used from many goroutines.
+type Stopwatch struct {
+	Observer Observer
+	Origin   string
+	Now      func() time.Time
+}
+
+// Start is called before a request, and what it returns once it is answered, with
+// the error if it is not. operation is one of a closed list: no name out of an
+// answer is part of it.
+func (s *Stopwatch) Start(operation string) (stop func(err error)) {
+	if s == nil {
+		return func(error) {}
+	}
+	started := s.Now()
+	return func(err error) {
+		s.Observer.Observe(Observation{Stage: "request", Origin: s.Origin, Operation: operation, Took: s.Now().Sub(started), Err: err})
+	}
 }
 
 // observed does one step, and tells how long it took and how it ended.

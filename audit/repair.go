@@ -32,12 +32,14 @@ const (
 	RepairFailed     RepairState = "failed"      // the runner failed, or the violation is still there
 	RepairRolledBack RepairState = "rolled_back" // undone, and that verified too
 	RepairStuck      RepairState = "stuck"       // could not be undone: a person must look
+	RepairSettling   RepairState = "settling"    // was stuck, and a person did something: a re-audit is to tell
+	RepairSettled    RepairState = "settled"     // and it told how the resource stands
 )
 
 // Settled tells whether nothing more happens to a repair by itself.
 func (s RepairState) Settled() bool {
 	switch s {
-	case RepairSuggested, RepairDenied, RepairExpired, RepairBlocked, RepairVerified, RepairFailed, RepairRolledBack, RepairStuck:
+	case RepairSuggested, RepairDenied, RepairExpired, RepairBlocked, RepairVerified, RepairFailed, RepairRolledBack, RepairStuck, RepairSettled:
 		return true
 	}
 	return false
@@ -68,6 +70,7 @@ type Repair struct {
 	Acted      *RepairStep       `json:"acted,omitempty"`   // what ran, its output redacted
 	Verified   *RepairStep       `json:"verified,omitempty"`
 	Undone     *RepairStep       `json:"undone,omitempty"`
+	Settled    *RepairStep       `json:"settled,omitempty"` // its output: what a person says to have done
 	Updated    time.Time         `json:"updated"`
 }
 

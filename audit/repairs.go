@@ -62,7 +62,7 @@ type Switch struct {
 // Began tells whether a repair's runner was, or may have been, at work.
 func (s RepairState) Began() bool {
 	switch s {
-	case RepairActing, RepairUnknown, RepairActed, RepairVerified, RepairFailed, RepairRolledBack, RepairStuck:
+	case RepairActing, RepairUnknown, RepairActed, RepairVerified, RepairFailed, RepairRolledBack, RepairStuck, RepairSettling, RepairSettled:
 		return true
 	}
 	return false

@@ -108,6 +108,7 @@ type Request struct {
 	Origin    string
 	Types     []string // sorted
 	Resources []string // sorted
+	Watch     *Stopwatch
 }
 
 // Whole tells whether everything is asked for.

@@ -105,6 +105,9 @@ func (v *verification) repairs(ctx context.Context) error {
 		if r.State == audit.RepairVerified && (r.Verified == nil || r.Verified.Outcome != audit.Pass && r.Verified.Decision != "") {
 			v.r.problem(repairsFile, "repair %s calls itself verified, but no decision that passed is named", clip(r.ID))
 		}
+		if r.State == audit.RepairSettled && (r.Settled == nil || r.Settled.Run == "" || r.Settled.By == "") {
+			v.r.problem(repairsFile, "repair %s calls itself settled, but nobody who did it, or no re-audit, is named", clip(r.ID))
+		}
 	}
 	if err := v.compareClaims(ctx, wanted); err != nil {
 		v.r.problem(decisionsFile, "%v", err)
@@ -130,7 +133,7 @@ func claimsOf(r audit.Repair, run string) []claim {
 	if r.Run == run {
 		out = append(out, claim{r, r.Decision, audit.Fail})
 	}
-	for _, s := range []*audit.RepairStep{r.Acted, r.Verified, r.Undone} {
+	for _, s := range []*audit.RepairStep{r.Acted, r.Verified, r.Undone, r.Settled} {
 		if s != nil && s.Run == run && s.Decision != "" {
 			out = append(out, claim{r, s.Decision, s.Outcome})
 		}
@@ -201,6 +204,9 @@ func ranOf(x audit.Repair) cell {
 	if x.Undone != nil {
 		out = out.also(text{"undone: " + strings.TrimSpace(x.Undone.Output), mono, ink})
 	}
+	if s := x.Settled; s != nil {
+		out = out.also(text{"settled by " + s.By + " " + audit.Stamp(s.At) + ": " + s.Output, plain, ink})
+	}
 	return out
 }
 
@@ -213,7 +219,7 @@ func endedAs(x audit.Repair) cell {
 		colour = red
 	}
 	out := strong(strings.ReplaceAll(string(x.State), "_", " "), colour)
-	for _, s := range []*audit.RepairStep{x.Verified, x.Undone} {
+	for _, s := range []*audit.RepairStep{x.Verified, x.Undone, x.Settled} {
 		switch {
 		case s == nil || s.Run == "":
 		case s.Decision == "":

@@ -93,11 +93,17 @@ func TestRepairsThatAreNotSo(t *testing.T) {
 		change func(*audit.Repair)
 		want   string
 	}{
-		"no such decision":      {func(r *audit.Repair) { r.Decision = strings.Repeat("ab", 32) }, "which the pack does not hold"},
-		"of another resource":   {func(r *audit.Repair) { r.Resource += "x" }, "it is fail of"},
-		"of another control":    {func(r *audit.Repair) { r.Control = "NET-001" }, "it is fail of"},
-		"passed, it says":       {func(r *audit.Repair) { r.Verified.Run, r.Verified.Decision = r.Run, r.Decision }, "it is fail of"},
-		"verified by nothing":   {func(r *audit.Repair) { r.Verified = nil }, "no decision that passed is named"},
+		"no such decision":    {func(r *audit.Repair) { r.Decision = strings.Repeat("ab", 32) }, "which the pack does not hold"},
+		"of another resource": {func(r *audit.Repair) { r.Resource += "x" }, "it is fail of"},
+		"of another control":  {func(r *audit.Repair) { r.Control = "NET-001" }, "it is fail of"},
+		"passed, it says":     {func(r *audit.Repair) { r.Verified.Run, r.Verified.Decision = r.Run, r.Decision }, "it is fail of"},
+		"verified by nothing": {func(r *audit.Repair) { r.Verified = nil }, "no decision that passed is named"},
+		"settled by nobody": {func(r *audit.Repair) {
+			r.State, r.Settled = audit.RepairSettled, &audit.RepairStep{Run: "another", Outcome: audit.Pass}
+		}, "nobody who did it"},
+		"settled, it says": {func(r *audit.Repair) {
+			r.State, r.Settled = audit.RepairSettled, &audit.RepairStep{By: "user:jo", Run: r.Run, Decision: r.Decision, Outcome: audit.Pass}
+		}, "it is fail of"},
 		"verified by a failure": {func(r *audit.Repair) { r.Verified.Outcome = audit.Fail }, "no decision that passed is named"},
 	} {
 		t.Run(name, func(t *testing.T) {

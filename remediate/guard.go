@@ -173,12 +173,14 @@ func (e *Engine) breakerClosed(ctx context.Context, s subject) error {
 		reset.At = time.Time{} // the clock was ahead then: it would hide all failures until that time
 	}
 	list, err := e.cfg.Ledger.Repairs(ctx, audit.RepairQuery{
-		Runbook: s.runbook.ID, Since: reset.At, Limit: e.cfg.Failures,
-		States: []audit.RepairState{audit.RepairVerified, audit.RepairFailed, audit.RepairRolledBack, audit.RepairStuck, audit.RepairUnknown},
+		Runbook: s.runbook.ID, Since: reset.At, Limit: 1000,
+		States: slices.Concat([]audit.RepairState{audit.RepairVerified, audit.RepairUnknown}, unsuccessful),
 	})
 	if err != nil {
 		return err
 	}
+	list = slices.DeleteFunc(list, func(r audit.Repair) bool { return ended(r).Before(reset.At) })
+	slices.SortStableFunc(list, func(a, b audit.Repair) int { return ended(b).Compare(ended(a)) })
 	failed := 0
 	for _, r := range list {
 		if r.State == audit.RepairVerified {
@@ -190,6 +192,19 @@ func (e *Engine) breakerClosed(ctx context.Context, s subject) error {
 		return wait("the circuit breaker is open: the runbook failed %d times in a row; look why, then run `crosscheck repairs resume %s`", failed, s.runbook.ID)
 	}
 	return nil
+}
+
+// unsuccessful are the states of repairs that did not work, whatever a person did since.
+var unsuccessful = []audit.RepairState{
+	audit.RepairFailed, audit.RepairRolledBack, audit.RepairStuck, audit.RepairSettling, audit.RepairSettled,
+}
+
+// ended is when a repair came to its end by itself: what a person did later does not move it.
+func ended(r audit.Repair) time.Time {
+	if r.Settled != nil && r.Undone != nil {
+		return r.Undone.At
+	}
+	return r.Updated
 }
 
 // notBefore keeps the automatic mode from trying on a resource again what did
@@ -204,8 +219,7 @@ func (e *Engine) notBefore(ctx context.Context, s subject) error {
 		case r.ID == s.repair.ID:
 		case r.State == audit.RepairUnknown || r.State == audit.RepairActed || r.State == audit.RepairActing:
 			return wait("repair %s of the same resource is not settled", r.ID[:min(12, len(r.ID))])
-		case byItself(s.repair) && r.Runbook == s.runbook.ID &&
-			(r.State == audit.RepairFailed || r.State == audit.RepairRolledBack || r.State == audit.RepairStuck):
+		case byItself(s.repair) && r.Runbook == s.runbook.ID && slices.Contains(unsuccessful, r.State):
 			return block("repair %s did not work on the same resource: request it by hand", r.ID[:min(12, len(r.ID))])
 		case byItself(s.repair) && r.Runbook == s.runbook.ID && r.State == audit.RepairDenied:
 			return block("repair %s of the same resource was denied: request it by hand", r.ID[:min(12, len(r.ID))])

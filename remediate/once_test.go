@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -27,7 +28,9 @@ func TestBegunByAnother(t *testing.T) {
 			t.Parallel()
 			w, path := newWorld("logs"), filepath.Join(t.TempDir(), "ledger.db")
 			w.ineffect = tt.ineffect
-			e, l := setupAt(t, w, path, func(c *remediate.Config) { c.Ledger = dying{c.Ledger} })
+			e, l := setupAt(t, w, path, func(c *remediate.Config) {
+				c.Ledger = dyingAt{c.Ledger, func(m audit.RepairMove) bool { return m.From == audit.RepairActing }}
+			})
 			r := approved(t, e, w, "logs")
 			if _, err := e.Run(t.Context()); err != nil {
 				t.Fatal(err)
@@ -57,11 +60,95 @@ func next2(t *testing.T, path string) interface {
 	return openLedger(t, path)
 }
 
-// dying cannot write down that a runner came back.
-type dying struct{ remediate.Ledger }
+// TestUndoneByAnother has a process end in the middle of undoing.
+func TestUndoneByAnother(t *testing.T) {
+	t.Parallel()
+	changed := func(c *remediate.Config) {
+		c.Runbooks = []remediate.Runbook{parsed(t, strings.Replace(book, "1.0.0", "1.0.1", 1))}
+	}
+	tests := map[string]struct {
+		noUndo bool // it ended before it put anything back
+		next   func(*remediate.Config)
+		want   audit.RepairState
+		reason string
+	}{
+		"undone":          {false, func(*remediate.Config) {}, audit.RepairRolledBack, "STO-009"},
+		"not undone":      {true, func(*remediate.Config) {}, audit.RepairStuck, "not what was there before"},
+		"another runbook": {false, changed, audit.RepairStuck, "its runbook is not what it was"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, path := newWorld("logs"), filepath.Join(t.TempDir(), "ledger.db")
+			w.alsoFails, w.noUndo = []string{"STO-009"}, tt.noUndo
+			e, _ := setupAt(t, w, path, func(c *remediate.Config) {
+				c.Ledger = dyingAt{c.Ledger, func(m audit.RepairMove) bool { return m.To.Undone != nil && m.To.Undone.Output != "" }}
+			})
+			r := approved(t, e, w, "logs")
+			w.undoing = func() {
+				if got := must(e.Find(t.Context(), r.ID)); got.State != audit.RepairActed || got.Undone == nil {
+					t.Errorf("undone before that is on record: %s, %+v", got.State, got.Undone)
+				}
+			}
+			if got := ran(t, e, r.ID); got.State != audit.RepairActed || w.undos != 1 {
+				t.Fatalf("the test does not die while undoing: %s, %d undos", got.State, w.undos)
+			}
+			next, _ := setupAt(t, w, path, tt.next)
+			w.againErr = errors.New("the source does not answer")
+			if got := ran(t, next, r.ID); got.State != audit.RepairUnknown || !strings.Contains(got.Reason, "whoever undid it is gone") {
+				t.Errorf("where it cannot be told it is %s (%s)", got.State, got.Reason)
+			}
+			w.againErr = nil
+			got := ran(t, next, r.ID)
+			if got.State != tt.want || !strings.Contains(got.Reason, tt.reason) || w.undos != 1 || w.count() != 1 || got.Undone.Outcome == "" {
+				t.Errorf("it is %s (%s) by %+v, %d undos, %d acts; want %s (%s)", got.State, got.Reason, got.Undone, w.undos, w.count(), tt.want, tt.reason)
+			}
+			if again := ran(t, next, r.ID); again.State != tt.want || w.undos != 1 {
+				t.Errorf("later it is %s, %d undos", again.State, w.undos)
+			}
+		})
+	}
+}
 
-func (d dying) Move(ctx context.Context, m audit.RepairMove) error {
-	if m.From == audit.RepairActing {
+// TestEndedBeforeUndoing has a process end once it acted: that another control
+// failed since is seen by whoever comes next, as it would have been before.
+func TestEndedBeforeUndoing(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		dies  func(audit.RepairMove) bool
+		want  audit.RepairState
+		undos int
+	}{
+		"before it was undone":  {func(m audit.RepairMove) bool { return m.To.Undone != nil }, audit.RepairRolledBack, 1},
+		"before anybody saw it": {func(m audit.RepairMove) bool { return m.From == audit.RepairActing }, audit.RepairFailed, 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, path := newWorld("logs"), filepath.Join(t.TempDir(), "ledger.db")
+			w.alsoFails = []string{"STO-009"}
+			e, _ := setupAt(t, w, path, func(c *remediate.Config) { c.Ledger = dyingAt{c.Ledger, tt.dies} })
+			r := approved(t, e, w, "logs")
+			if got := ran(t, e, r.ID); got.State.Settled() || got.Undone != nil || w.undos != 0 {
+				t.Fatalf("the test does not die in time: %s, %d undos", got.State, w.undos)
+			}
+			next, _ := setupAt(t, w, path)
+			got := ran(t, next, r.ID)
+			if got.State != tt.want || !strings.Contains(got.Reason, "STO-009") || w.undos != tt.undos || w.count() != 1 {
+				t.Errorf("it is %s (%s), %d undos, %d acts; want %s", got.State, got.Reason, w.undos, w.count(), tt.want)
+			}
+		})
+	}
+}
+
+// dyingAt cannot write down some moves.
+type dyingAt struct {
+	remediate.Ledger
+	dies func(audit.RepairMove) bool
+}
+
+func (d dyingAt) Move(ctx context.Context, m audit.RepairMove) error {
+	if d.dies(m) {
 		return errors.New("killed")
 	}
 	return d.Ledger.Move(ctx, m)

@@ -74,6 +74,8 @@ type Judge interface {
 	// record when it returns. repair names the repair that it verifies, if any.
 	// What cannot be told, because it could not be listed, is an error.
 	Again(ctx context.Context, d audit.Found, repair string) (Judged, error)
+	// Failing gives the controls that failed on a resource in a re-audit on record.
+	Failing(ctx context.Context, run, resource string) ([]string, error)
 }
 
 // Ledger keeps repairs.

@@ -25,12 +25,14 @@ func (e *Engine) Run(ctx context.Context) (moved []audit.Repair, err error) {
 	for _, step := range []struct {
 		states []audit.RepairState
 		do     func(context.Context, audit.Repair) (audit.Repair, error)
+		asks   bool // a re-audit, and with patience
 	}{
-		{[]audit.RepairState{audit.RepairActing}, e.lost},
-		{[]audit.RepairState{audit.RepairUnknown}, e.settle},
-		{[]audit.RepairState{audit.RepairActed}, e.resume},
-		{[]audit.RepairState{audit.RepairRequested}, e.overdue},
-		{[]audit.RepairState{audit.RepairApproved}, e.repair},
+		{[]audit.RepairState{audit.RepairActing, audit.RepairActed}, e.lost, false},
+		{[]audit.RepairState{audit.RepairUnknown}, e.settle, true},
+		{[]audit.RepairState{audit.RepairActed}, e.resume, true},
+		{[]audit.RepairState{audit.RepairSettling}, e.settled, true},
+		{[]audit.RepairState{audit.RepairRequested}, e.overdue, false},
+		{[]audit.RepairState{audit.RepairApproved}, e.repair, false},
 	} {
 		list, err := e.cfg.Ledger.Repairs(ctx, audit.RepairQuery{States: step.states, Limit: 10_000})
 		if err != nil {
@@ -38,15 +40,16 @@ func (e *Engine) Run(ctx context.Context) (moved []audit.Repair, err error) {
 		}
 		slices.Reverse(list) // the oldest first
 		for _, r := range list {
-			if e.cfg.Patience.waits(r.ID, e.now()) {
+			if step.asks && e.cfg.Patience.waits(r.ID, e.now()) {
 				continue
 			}
 			after, err := step.do(ctx, r)
 			if ctx.Err() != nil {
 				return moved, ctx.Err()
 			}
-			untold := after.State == audit.RepairActed || after.State == audit.RepairUnknown && r.State == after.State
-			e.cfg.Patience.note(r.ID, e.now(), err == nil && !untold)
+			if step.asks {
+				e.cfg.Patience.note(r.ID, e.now(), err == nil && after.State != r.State)
+			}
 			if err != nil {
 				e.cfg.Log.WarnContext(ctx, "a repair could not be taken further", "repair", r.ID, "state", r.State, "error", e.clean(err.Error()))
 				continue
@@ -59,10 +62,18 @@ func (e *Engine) Run(ctx context.Context) (moved []audit.Repair, err error) {
 	return moved, nil
 }
 
-// lost marks a repair that is acting, though nobody is: we hold the claim.
+// lost marks a repair that is acting, or being undone, though nobody is at it: we
+// hold the claim.
 func (e *Engine) lost(ctx context.Context, r audit.Repair) (audit.Repair, error) {
-	r.State, r.Updated, r.Reason = audit.RepairUnknown, e.now(), "whoever began it is gone; it is not done again: a re-audit will tell"
-	return r, e.move(ctx, audit.RepairActing, r, Itself)
+	from, why := r.State, "whoever began it is gone; it is not done again: a re-audit will tell"
+	if from == audit.RepairActed {
+		if r.Undone == nil {
+			return r, nil // it ended, and is verified by resume
+		}
+		why = r.Reason + "; whoever undid it is gone, and it is not undone again: what is there now will tell"
+	}
+	r.State, r.Updated, r.Reason = audit.RepairUnknown, e.now(), why
+	return r, e.move(ctx, from, r, Itself)
 }
 
 // overdue expires a request that nobody decided on.

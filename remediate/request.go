@@ -223,6 +223,28 @@ func (e *Engine) Deny(ctx context.Context, id, by, reason string) (audit.Repair,
 	return r, e.move(ctx, from, r, by)
 }
 
+// mostNote bounds what a person says to have done, in bytes.
+const mostNote = 4 << 10
+
+// Settle notes what a person did about a repair that is stuck. Whoever runs next
+// has a re-audit tell how the resource stands.
+func (e *Engine) Settle(ctx context.Context, id, by, note string) (audit.Repair, error) {
+	r, err := e.Find(ctx, id)
+	switch {
+	case err != nil:
+		return r, err
+	case by == "" || by == Itself:
+		return r, errors.New("only a person can say what was done")
+	case strings.TrimSpace(note) == "" || len(note) > mostNote:
+		return r, fmt.Errorf("the note must say what was done, in %d bytes at most", mostNote)
+	case r.State != audit.RepairStuck:
+		return r, fmt.Errorf("repair %s is %s: only one that is stuck waits for somebody to settle it", r.ID[:12], r.State)
+	}
+	now := e.now()
+	r.State, r.Updated, r.Settled = audit.RepairSettling, now, &audit.RepairStep{At: now, By: by, Output: e.clean(note)}
+	return r, e.move(ctx, audit.RepairStuck, r, by)
+}
+
 func (e *Engine) decidable(ctx context.Context, id, by string) (audit.Repair, error) {
 	r, err := e.Find(ctx, id)
 	switch {

@@ -57,11 +57,13 @@ type world struct {
 	acts      map[string]int
 	undos     int
 	runs      int
-	ineffect  bool // the act does nothing
+	failed    map[string][]string // by run: the controls that failed in it
+	ineffect  bool                // the act does nothing
 	actErr    error
 	undoErr   error
-	capErr    error
 	againErr  error
+	undoing   func()
+	capErr    error
 	dryErr    error
 	noUndo    bool // undo says it worked, and did not
 	forgets   bool // nothing is captured
@@ -71,7 +73,7 @@ type world struct {
 }
 
 func newWorld(buckets ...string) *world {
-	w := &world{open: map[string]bool{}, known: map[string]audit.Found{}, acts: map[string]int{}, now: time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC), name: func(s string) string { return s }}
+	w := &world{open: map[string]bool{}, known: map[string]audit.Found{}, acts: map[string]int{}, failed: map[string][]string{}, now: time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC), name: func(s string) string { return s }}
 	for _, b := range buckets {
 		w.open[b] = true
 		d := w.found(b, "night", audit.Fail)
@@ -124,12 +126,12 @@ func (w *world) Seen(_ context.Context, id string) (remediate.Judged, error) {
 func (w *world) Again(_ context.Context, d audit.Found, _ string) (remediate.Judged, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.againErr != nil {
+		return remediate.Judged{}, w.againErr
+	}
 	w.runs++
 	run := fmt.Sprint("again", w.runs)
 	out := remediate.Judged{Run: w.run(run), Failing: []string{}}
-	if w.againErr != nil {
-		return out, w.againErr
-	}
 	if w.gone {
 		out.Gone = true
 		return out, nil
@@ -146,7 +148,19 @@ func (w *world) Again(_ context.Context, d audit.Found, _ string) (remediate.Jud
 		out.Failing = append(out.Failing, w.alsoFails...)
 	}
 	out.Decision, out.Document = w.found(d.Name, run, outcome), w.document(d.Name)
+	w.failed[run] = out.Failing
 	return out, nil
+}
+
+// Failing implements remediate.Judge.
+func (w *world) Failing(_ context.Context, run, _ string) ([]string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	list, ok := w.failed[run]
+	if !ok {
+		return nil, errors.New("no such run")
+	}
+	return list, nil
 }
 
 // Capture implements remediate.Runner.
@@ -186,6 +200,9 @@ func (w *world) Undo(_ context.Context, c remediate.Call, before json.RawMessage
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.undos++
+	if w.undoing != nil {
+		w.undoing()
+	}
 	if !w.noUndo && w.undoErr == nil {
 		w.open[c.Targets[0]["bucket"]] = w.forgets || string(before) == "true"
 	}

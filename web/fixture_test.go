@@ -87,7 +87,7 @@ func exampleRepair() audit.Repair {
 	return audit.Repair{
 		ID: strings.Repeat("f", 64), Runbook: "s3-block-public-access", Version: "1", Digest: strings.Repeat("9", 64), Runner: "ssm", Control: "STO-001",
 		Resource: "r", Name: "n", Type: "t", Origin: "o", Owner: "web", Decision: decID, Run: runID, Parameters: map[string]string{"bucket": "b"},
-		Mode: audit.ModeApprove, State: audit.RepairVerified, Reason: "because", DryRun: "would", Requested: step, Decided: step, Acted: step, Verified: step, Undone: step, Updated: asOf,
+		Mode: audit.ModeApprove, State: audit.RepairVerified, Reason: "because", DryRun: "would", Requested: step, Decided: step, Acted: step, Verified: step, Undone: step, Settled: step, Updated: asOf,
 	}
 }
 
@@ -108,6 +108,7 @@ type fake struct {
 	retried web.DeliveryQuery
 	asked   web.RepairRequest
 	answer  web.RepairAnswer
+	note    web.RepairNote
 	stop    web.KillSwitch
 	exports int
 	zip     []byte
@@ -207,6 +208,11 @@ func (f fakeRepairs) Request(_ context.Context, r web.RepairRequest) (audit.Repa
 
 func (f fakeRepairs) Answer(_ context.Context, a web.RepairAnswer) (audit.Repair, error) {
 	f.answer = a
+	return exampleRepair(), f.fail
+}
+
+func (f fakeRepairs) Settle(_ context.Context, n web.RepairNote) (audit.Repair, error) {
+	f.note = n
 	return exampleRepair(), f.fail
 }
 

@@ -142,6 +142,26 @@ func TestOneAuditAtATime(t *testing.T) {
 	}
 }
 
+// TestJobAfterRestart: who asks for a job after a restart is told that it is
+// forgotten, and where its run is.
+func TestJobAfterRestart(t *testing.T) {
+	t.Parallel()
+	before := newSite(t, func(c *web.Config) { c.Jobs = idleJobs(t) })
+	job, _, location := begin(before, "/api/v1/runs", `{}`, "key")
+	if got := ended(before, location); got.ID != job.ID {
+		t.Fatalf("%+v", got)
+	}
+	after := newSite(t, func(c *web.Config) { c.Jobs = idleJobs(t) })
+	w := after.as(web.Viewer, "GET", location, "")
+	p := decode[web.Problem](t, w)
+	if w.Code != http.StatusNotFound || !strings.Contains(p.Detail, "a restart forgets jobs") || !strings.Contains(p.Remedy, "GET /api/v1/runs") {
+		t.Errorf("after a restart: %d %s", w.Code, w.Body)
+	}
+	if again, code, _ := begin(after, "/api/v1/runs", `{}`, "key"); code != http.StatusAccepted || again.ID == job.ID {
+		t.Errorf("the key of a job that is forgotten: %d %+v", code, again)
+	}
+}
+
 func TestIdempotencyKey(t *testing.T) {
 	t.Parallel()
 	let := make(chan struct{})

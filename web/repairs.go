@@ -13,6 +13,7 @@ var runbookName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 // repairStates are the words of audit.RepairState.
 var repairStates = []string{
 	"suggested", "requested", "approved", "denied", "expired", "blocked", "acting", "unknown", "acted", "verified", "failed", "rolled_back", "stuck",
+	"settling", "settled",
 }
 
 // repairing refuses where repairs are off.
@@ -111,6 +112,30 @@ func (s *server) answerRepair(w http.ResponseWriter, r *request, approve bool) e
 		return err
 	}
 	repair, err := s.Repairs.Answer(r.Context(), RepairAnswer{ID: id, Approve: approve, By: r.token.Name, Reason: b.Reason})
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, repair)
+}
+
+func (s *server) settleRepair(w http.ResponseWriter, r *request) error {
+	id, err := r.pathID("id", "repair")
+	if err != nil {
+		return err
+	}
+	var b struct {
+		Note string `json:"note"`
+	}
+	if err := r.body(&b); err != nil {
+		return err
+	}
+	if b.Note == "" || !plain(b.Note) {
+		return &Invalid{"note: expected one line of text that says what was done"}
+	}
+	if err := s.repairing(); err != nil {
+		return err
+	}
+	repair, err := s.Repairs.Settle(r.Context(), RepairNote{ID: id, By: r.token.Name, Note: b.Note})
 	if err != nil {
 		return err
 	}

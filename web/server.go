@@ -78,6 +78,7 @@ func routes() []route {
 		{"GET", "/api/v1/repairs/{id}", Viewer, (*server).showRepair},
 		{"POST", "/api/v1/repairs/{id}/approve", Approver, (*server).approveRepair},
 		{"POST", "/api/v1/repairs/{id}/deny", Approver, (*server).denyRepair},
+		{"POST", "/api/v1/repairs/{id}/settle", Operator, (*server).settleRepair},
 		{"GET", "/api/v1/kill-switch", Viewer, (*server).showSwitch},
 		{"PUT", "/api/v1/kill-switch", Operator, (*server).setSwitch},
 	}

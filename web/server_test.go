@@ -20,6 +20,7 @@ var bodies = map[string]string{
 	"POST /api/v1/repairs":              `{"decision":"` + strings.Repeat("3", 64) + `"}`,
 	"POST /api/v1/repairs/{id}/approve": `{"reason":"fine"}`,
 	"POST /api/v1/repairs/{id}/deny":    `{}`,
+	"POST /api/v1/repairs/{id}/settle":  `{"note":"put back by hand"}`,
 	"PUT /api/v1/kill-switch":           `{"on":true}`,
 }
 
@@ -260,6 +261,15 @@ func TestWhoAsksIsTheToken(t *testing.T) {
 	if got, want := s.fake.answer, (web.RepairAnswer{ID: runID, By: "the-approver"}); got != want {
 		t.Errorf("answered %+v, want %+v", got, want)
 	}
+	s.as(web.Operator, "POST", "/api/v1/repairs/"+runID+"/settle", `{"note":"put back"}`)
+	if got, want := s.fake.note, (web.RepairNote{ID: runID, By: "the-operator", Note: "put back"}); got != want {
+		t.Errorf("settled %+v, want %+v", got, want)
+	}
+	for body, want := range map[string]int{`{}`: 422, `{"note":""}`: 422, `{"note":"two\nlines"}`: 422, `{"note":"x","by":"somebody else"}`: 400} {
+		if w := s.as(web.Operator, "POST", "/api/v1/repairs/"+runID+"/settle", body); w.Code != want {
+			t.Errorf("settled by %s: %d, want %d", body, w.Code, want)
+		}
+	}
 	s.as(web.Operator, "PUT", "/api/v1/kill-switch", `{"on":true,"reason":"stop"}`)
 	if got := s.fake.stop; !got.On || got.By != "the-operator" || got.Reason != "stop" {
 		t.Errorf("kill switch %+v", got)
@@ -284,7 +294,8 @@ func TestNotConfigured(t *testing.T) {
 		"repairs": {"GET", "/api/v1/repairs", "", web.Viewer, 404}, "a repair": {"GET", "/api/v1/repairs/" + runID, "", web.Viewer, 404},
 		"switch": {"GET", "/api/v1/kill-switch", "", web.Viewer, 404}, "set": {"PUT", "/api/v1/kill-switch", `{"on":true}`, web.Operator, 404},
 		"request": {"POST", "/api/v1/repairs", `{"decision":"3"}`, web.Operator, 404}, "approve": {"POST", "/api/v1/repairs/" + runID + "/approve", `{}`, web.Approver, 404},
-		"slack": {"POST", "/slack/interactions", "x", "", 404}, "metrics": {"GET", "/metrics", "", web.Viewer, 404},
+		"settle": {"POST", "/api/v1/repairs/" + runID + "/settle", `{"note":"x"}`, web.Operator, 404},
+		"slack":  {"POST", "/slack/interactions", "x", "", 404}, "metrics": {"GET", "/metrics", "", web.Viewer, 404},
 		"start": {"POST", "/api/v1/runs", `{}`, web.Operator, 503}, "jobs": {"GET", "/api/v1/jobs", "", web.Viewer, 200}, "job": {"GET", "/api/v1/jobs/x", "", web.Viewer, 404},
 	} {
 		if w := s.as(tt.as, tt.method, tt.target, tt.body); w.Code != tt.want {

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -110,7 +111,8 @@ func (s *server) showJob(w http.ResponseWriter, r *request) error {
 			return reply(w, http.StatusOK, list[i])
 		}
 	}
-	return problem(http.StatusNotFound, "there is no such job: jobs are known until crosscheck stops", "GET /api/v1/runs lists what is recorded")
+	return problem(http.StatusNotFound, fmt.Sprintf("there is no such job: a restart forgets jobs, and of those that are over the last %d are known", keepJobs),
+		"what it came to is a run, if it came to anything: GET /api/v1/runs lists them, the latest first")
 }
 
 func unique(list []string) []string {

@@ -184,6 +184,13 @@ type RepairAnswer struct {
 	Reason  string
 }
 
+// RepairNote says what a person did about a repair that is stuck.
+type RepairNote struct {
+	ID   string
+	By   string // who did it, as authenticated
+	Note string
+}
+
 // KillSwitch says whether all repairs are stopped.
 type KillSwitch struct {
 	On     bool      `json:"on"`
@@ -202,6 +209,8 @@ type Repairs interface {
 	Repair(ctx context.Context, id string) (audit.Repair, error)
 	Request(ctx context.Context, r RepairRequest) (audit.Repair, error)
 	Answer(ctx context.Context, a RepairAnswer) (audit.Repair, error)
+	// Settle has a re-audit tell how the resource stands, soon.
+	Settle(ctx context.Context, n RepairNote) (audit.Repair, error)
 	Stopped(ctx context.Context) (KillSwitch, error)
 	// Stop sets the kill switch; At is filled in by who keeps it.
 	Stop(ctx context.Context, k KillSwitch) (KillSwitch, error)

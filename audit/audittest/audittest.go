@@ -157,7 +157,7 @@ func Collector(t *testing.T, c audit.Collector) map[string]*Writer {
 func collect(t *testing.T, c audit.Collector, origin string) (*Writer, audit.Collection) {
 	t.Helper()
 	w := &Writer{}
-	col, err := c.Collect(t.Context(), audit.Request{Origin: origin}, w)
+	col, _, err := Timed(t, c, audit.Request{Origin: origin}, w)
 	if err != nil {
 		t.Fatalf("Collect(%s): %v", origin, err)
 	}

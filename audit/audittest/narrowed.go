@@ -70,7 +70,7 @@ func ask(t *testing.T, c audit.Collector, req audit.Request, whole *Writer) audi
 	slices.Sort(req.Types)
 	slices.Sort(req.Resources)
 	w := &Writer{}
-	col, err := c.Collect(t.Context(), req, w)
+	col, _, err := Timed(t, c, req, w)
 	if err != nil {
 		t.Fatalf("Collect(%v): %v", req, err)
 	}

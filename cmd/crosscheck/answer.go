@@ -46,7 +46,7 @@ func (d *daemon) answers(cfg configs.Config) (*answering, error) {
 	return h, err
 }
 
-// recurrence reads the recurrence rate once for each run on record: it reads all violations.
+// recurrence reads the recurrence rate once for each run on record.
 func (h *answering) recurrence() func(context.Context) (float64, error) {
 	var mu sync.Mutex
 	var at int64

@@ -58,6 +58,13 @@ func (r apiRepairs) Answer(ctx context.Context, a web.RepairAnswer) (out audit.R
 	return out, repairForWeb(err)
 }
 
+// Settle implements web.Repairs.
+func (r apiRepairs) Settle(ctx context.Context, n web.RepairNote) (audit.Repair, error) {
+	out, err := r.engine.Settle(ctx, n.ID, "token:"+n.By, n.Note)
+	r.wake()
+	return out, repairForWeb(err)
+}
+
 // Stopped implements web.Repairs.
 func (r apiRepairs) Stopped(ctx context.Context) (web.KillSwitch, error) {
 	s, err := r.in.ledger.Switch(ctx, remediate.StopSwitch)

@@ -355,6 +355,7 @@ func TestAPIMetrics(t *testing.T) {
 		`^crosscheck_decisions\{audit="",control="CMP-001",outcome="fail"\} 1$`, `^crosscheck_decisions\{audit="",control="CMP-001",outcome="pass"\} 1$`,
 		`^crosscheck_violations_open\{excepted="no",outcome="fail",severity="high"\} [1-9]`, `^crosscheck_runs_total\{status="complete",trigger="reaudit"\} 1$`,
 		`^crosscheck_deliveries\{sink="pack",status="delivered"\} 2$`, `^crosscheck_stage_duration_seconds_count\{result="ok",source="terraform",stage="collect"\} 2$`,
+		`^crosscheck_source_call_duration_seconds_count\{operation="read",result="ok",source="terraform"\} 2$`,
 		`^crosscheck_run_duration_seconds_count\{outcome="complete",trigger="manual"\} 1$`, `^crosscheck_decision_duration_seconds_count [1-9]`,
 		`^crosscheck_delivery_try_duration_seconds_count\{result="delivered",sink="files"\} 2$`, `^crosscheck_last_complete_run_timestamp_seconds\{audit=""\} [1-9]`,
 		`^crosscheck_ledger_readable 1$`, `^crosscheck_http_requests_total\{route="GET /api/v1/jobs/\{id\}",status="2xx"\} [1-9]`, `^crosscheck_repairs\{state="stuck"\} 0$`,

@@ -86,25 +86,7 @@ func TestKillDaemonRepairing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	var list []audit.Repair
-	t.Cleanup(func() {
-		for _, r := range list {
-			if t.Failed() && !r.State.Settled() {
-				t.Logf("%s is %s: %s", r.Resource, r.State, r.Reason)
-			}
-		}
-	})
-	await(t, "every repair to be settled", func() bool {
-		list, err = l.Repairs(t.Context(), audit.RepairQuery{Limit: 10000})
-		if err != nil {
-			return false
-		}
-		tried := map[string]bool{}
-		for _, r := range list {
-			tried[r.Resource] = true
-		}
-		return len(tried) == n && !slices.ContainsFunc(list, func(r audit.Repair) bool { return !r.State.Settled() })
-	})
+	list := settledAll(t, l, n)
 	stopDaemon(t, cmd, stderr)
 	h.exits(t, []int{exitOK}, nil, "deliveries", "retry")
 	checkRepairedOnce(t, h, list)

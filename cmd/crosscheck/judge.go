@@ -84,18 +84,37 @@ func (j judge) Again(ctx context.Context, d audit.Found, repair string) (remedia
 	if err != nil {
 		return out, err
 	}
-	err = rec.Stored(ctx, func(v audit.Verdict) error {
-		for _, again := range v.Decisions {
-			if v.Resource == d.Resource && again.Outcome == audit.Fail {
-				out.Failing = append(out.Failing, again.Control)
+	if out.Failing, err = failingOn(ctx, rec, d.Resource); err != nil {
+		return out, err
+	}
+	out.Document, err = documentOf(ctx, rec, out.Decision)
+	return out, err
+}
+
+// Failing implements remediate.Judge.
+func (j judge) Failing(ctx context.Context, run, resource string) ([]string, error) {
+	r, err := j.in.ledger.Run(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := j.in.record(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return failingOn(ctx, rec, resource)
+}
+
+// failingOn are the controls that failed on a resource in a run.
+func failingOn(ctx context.Context, rec audit.Record, resource string) ([]string, error) {
+	out := []string{}
+	err := rec.Stored(ctx, func(v audit.Verdict) error {
+		for _, d := range v.Decisions {
+			if v.Resource == resource && d.Outcome == audit.Fail {
+				out = append(out, d.Control)
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		return out, err
-	}
-	out.Document, err = documentOf(ctx, rec, out.Decision)
 	return out, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -193,6 +194,7 @@ func TestLoop(t *testing.T) {
 
 	run := l.run()
 	l.say("2. run %s", run)
+	l.timed(t, run)
 	var said []string
 	l.posted("the run", &said, regexp.MustCompile(regexp.QuoteMeta(l.name)))
 	bucket := l.repairOf("s3-block-public-access", l.name, audit.RepairRequested)
@@ -241,6 +243,36 @@ func TestLoop(t *testing.T) {
 		t.Error("the log holds a secret")
 	}
 	l.packed(t, bucket, web)
+}
+
+// timed sees that the daemon timed each request to AWS and the cluster that its
+// first run says to have made, and nothing else.
+func (l *loop) timed(t *testing.T, run string) {
+	t.Helper()
+	in, err := l.app.open(t.Context())
+	ok(t, err)
+	defer func() { _ = in.close() }()
+	recorded, err := in.ledger.Run(t.Context(), run)
+	ok(t, err)
+	want, got := map[string]int64{}, map[string]int64{}
+	for _, s := range recorded.Snapshots {
+		for _, c := range s.Calls {
+			want[audit.SourceOf(s.Origin)] += c.Requests
+		}
+	}
+	scraped := l.operator(http.MethodGet, "/metrics", "")
+	for _, m := range regexp.MustCompile(`(?m)^crosscheck_source_call_duration_seconds_count\{operation="([^"]*)",result="(ok|failed)",source="([a-z]+)"\} ([0-9]+)$`).FindAllStringSubmatch(scraped, -1) {
+		n, err := strconv.ParseInt(m[4], 10, 64)
+		ok(t, err)
+		got[m[3]] += n
+		if strings.Contains(m[1], l.name) {
+			t.Errorf("an operation is called by a name of the estate: %s", m[0])
+		}
+	}
+	if want["aws"] == 0 || want["kubernetes"] == 0 || !maps.Equal(got, want) {
+		t.Errorf("timed are %v requests, run %s says that it made %v", got, short(run), want)
+	}
+	l.say("   timed: %v requests", got)
 }
 
 // searchable sees that one search finds all of a violation, with all IDs.

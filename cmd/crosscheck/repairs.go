@@ -26,7 +26,7 @@ that names the runbook.`,
   crosscheck repairs request 3f9a2c
   crosscheck repairs approve 81bc07
   crosscheck repairs run`,
-	}, a.repairsListCmd(), a.repairsShowCmd(), a.runbooksCmd(), a.suggestCmd(), a.requestCmd(), a.approveCmd(), a.denyCmd(), a.repairsRunCmd(), a.stopCmd(), a.resumeCmd())
+	}, a.repairsListCmd(), a.repairsShowCmd(), a.runbooksCmd(), a.suggestCmd(), a.requestCmd(), a.approveCmd(), a.denyCmd(), a.repairsRunCmd(), a.settleCmd(), a.stopCmd(), a.resumeCmd())
 }
 
 // repairFlags narrow what repairs are listed.
@@ -41,6 +41,7 @@ type repairFlags struct {
 
 var repairStates = []string{
 	"suggested", "requested", "approved", "denied", "expired", "blocked", "acting", "unknown", "acted", "verified", "failed", "rolled_back", "stuck",
+	"settling", "settled",
 }
 
 func (a *app) repairsListCmd() *cobra.Command {
@@ -181,7 +182,7 @@ func (a *app) printRepair(r audit.Repair, events []audit.RepairEvent, waits stri
 	for _, s := range []struct {
 		label string
 		step  *audit.RepairStep
-	}{{"Requested", r.Requested}, {"Decided", r.Decided}, {"Acted", r.Acted}, {"Verified", r.Verified}, {"Undone", r.Undone}} {
+	}{{"Requested", r.Requested}, {"Decided", r.Decided}, {"Acted", r.Acted}, {"Verified", r.Verified}, {"Undone", r.Undone}, {"Settled", r.Settled}} {
 		if s.step == nil {
 			continue
 		}

@@ -112,6 +112,26 @@ func (a *app) denyCmd() *cobra.Command {
 	return cmd
 }
 
+func (a *app) settleCmd() *cobra.Command {
+	var note, output string
+	cmd := &cobra.Command{
+		Use: "settle REPAIR", Short: "Say what was done about a repair that is stuck", Args: wanted(1, 1, "a repair's id"),
+		Long: `Notes what a person did about a repair that is stuck: one that did not work and could
+not be undone. The next "crosscheck repairs run", or the daemon, has a re-audit tell how
+the resource stands now. Note and re-audit are on record and in the packs; that the
+runbook did not work stays on record too.`,
+		Example: "  crosscheck repairs settle 81bc07 --note 'put the old bucket policy back by hand'",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.moveRepair(cmd.Context(), output, func(ctx context.Context, e *remediate.Engine, by string) (audit.Repair, error) {
+				return e.Settle(ctx, args[0], by, note)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&note, "note", "", "what was done, for the record (required)")
+	outputFlag(cmd, &output)
+	return cmd
+}
+
 // moveRepair does what a person asks for, as that person.
 func (a *app) moveRepair(ctx context.Context, output string, do func(context.Context, *remediate.Engine, string) (audit.Repair, error)) error {
 	if err := checkWord("output", output, "table", "json"); err != nil {
@@ -142,8 +162,8 @@ func (a *app) repairsRunCmd() *cobra.Command {
 		Use: "run", Short: "Take every repair as far as it goes now", Args: cobra.NoArgs,
 		Long: `Requests what the last complete run found and a runbook in mode approve or auto is
 made for, does what is approved, verifies what was done, rolls back what did not
-work, and settles by a re-audit what a process that is gone left behind: that is
-never done again by itself. One process at a time does this; the daemon does it
+work, and settles by a re-audit what a process that is gone left behind, which is never
+done again by itself, and what was stuck and a person dealt with. One process at a time does this; the daemon does it
 after each run.
 
 Exit codes: 0 done; 1 error; 2 a repair failed, was rolled back or is stuck.`,

@@ -78,15 +78,21 @@ func TestKilledWhileRepairing(t *testing.T) {
 // killWhen takes repairs further, and kills that once a file is there.
 func (h home) killWhen(t *testing.T, file string) {
 	t.Helper()
+	h.killOnce(t, func() bool {
+		_, err := os.Stat(h.path(file))
+		return err == nil
+	})
+}
+
+// killOnce takes repairs further, and kills that once something is so.
+func (h home) killOnce(t *testing.T, so func() bool) {
+	t.Helper()
 	cmd := h.command(t.Context(), nil, "repairs", "run")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for {
-		if _, err := os.Stat(h.path(file)); err == nil {
-			break
-		}
+	for !so() {
 		if err := pause(t.Context(), 20*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}

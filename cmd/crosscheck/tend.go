@@ -55,7 +55,7 @@ func (d *daemon) takeFurther(ctx context.Context, considered string) (last strin
 		return considered, err
 	}
 	open, err := d.ledger.Repairs(ctx, audit.RepairQuery{Limit: 1, States: []audit.RepairState{
-		audit.RepairRequested, audit.RepairApproved, audit.RepairActing, audit.RepairUnknown, audit.RepairActed,
+		audit.RepairRequested, audit.RepairApproved, audit.RepairActing, audit.RepairUnknown, audit.RepairActed, audit.RepairSettling,
 	}})
 	if err != nil || len(open) == 0 && run.ID == considered {
 		return considered, err

@@ -142,7 +142,7 @@ func (c *Collector) Collect(ctx context.Context, req audit.Request, w audit.Snap
 	if !ok || name != global && !slices.Contains(c.cfg.Regions, name) {
 		return audit.Collection{}, fmt.Errorf("origin %q is not of this collector", req.Origin)
 	}
-	s, err := c.session(ctx, name)
+	s, err := c.session(ctx, name, req.Watch)
 	if err != nil {
 		return audit.Collection{Answers: answers(name)}, err
 	}

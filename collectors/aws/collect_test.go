@@ -45,7 +45,7 @@ func collector(t testing.TB, cfg aws.Config) *aws.Collector {
 func read(t *testing.T, cfg aws.Config, origin string) (*audittest.Writer, audit.Collection) {
 	t.Helper()
 	w := &audittest.Writer{}
-	col, err := collector(t, cfg).Collect(t.Context(), audit.Request{Origin: origin}, w)
+	col, _, err := audittest.Timed(t, collector(t, cfg), audit.Request{Origin: origin}, w)
 	if err != nil {
 		t.Fatalf("Collect(%s): %v", origin, err)
 	}

@@ -120,6 +120,31 @@ func TestEachCallFails(t *testing.T) {
 	}
 }
 
+// TestTimed has each request timed once under its operation's name, whatever
+// attempts it took; that there is no policy is an answer.
+func TestTimed(t *testing.T) {
+	t.Parallel()
+	e := usual()
+	e.faults = map[string]fault{
+		"s3:GetBucketAcl":    {status: 503, code: "SlowDown"},
+		"s3:GetBucketPolicy": {status: 404, code: "NoSuchBucketPolicy"},
+	}
+	_, w, err := audittest.Timed(t, collector(t, config(e.start(t))), audit.Request{Origin: westOrigin}, &audittest.Writer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered, failed := w.Told()
+	if diff := cmp.Diff(failed, map[string]int{"s3:GetBucketAcl": 4}); diff != "" {
+		t.Errorf("failed (-got +want):\n%s", diff)
+	}
+	if answered["s3:GetBucketPolicy"] != 4 || answered["ec2:DescribeVolumes"] != 3 || answered["sts:GetCallerIdentity"] != 1 {
+		t.Errorf("answered: %v", answered)
+	}
+	if e.count("s3:GetBucketAcl") <= 4 {
+		t.Error("nothing was tried again")
+	}
+}
+
 // A list that breaks off keeps what came before, and is a gap.
 func TestListBreaksOff(t *testing.T) {
 	t.Parallel()
@@ -217,7 +242,7 @@ func TestOriginFails(t *testing.T) {
 				tt.config(&cfg)
 			}
 			w := &audittest.Writer{}
-			col, err := collector(t, cfg).Collect(t.Context(), audit.Request{Origin: westOrigin}, w)
+			col, _, err := audittest.Timed(t, collector(t, cfg), audit.Request{Origin: westOrigin}, w)
 			want := []string{"AWS::::Region", "AWS::EC2::Instance", "AWS::EC2::SecurityGroup", "AWS::EC2::Volume", "AWS::RDS::DBInstance", "AWS::S3::Bucket"}
 			if diff := cmp.Diff(want, col.Answers); diff != "" {
 				t.Errorf("what the region answers for, read or not (-want +got):\n%s", diff)

@@ -60,8 +60,9 @@ type reader func(ctx context.Context, s *session, about subject, m *meter) (any,
 // get makes a reader of an operation that answers at once.
 func get[C, In, O, Out any](client func(*session) C, operation func(C, context.Context, *In, ...func(*O)) (*Out, error), input func(subject) *In) reader {
 	return func(ctx context.Context, s *session, about subject, m *meter) (any, error) {
-		m.requests.Add(1)
+		end := m.start()
 		out, err := operation(client(s), ctx, input(about))
+		end(err)
 		if err != nil {
 			return nil, err
 		}
@@ -85,8 +86,9 @@ func turn[O, Out, E any](ctx context.Context, s *session, p pager[O, Out], m *me
 		if page == s.cfg.MaxPages {
 			return fmt.Errorf("after %d pages: %w", page, errTruncated)
 		}
-		m.requests.Add(1)
+		end := m.start()
 		out, err := p.NextPage(ctx)
+		end(err)
 		if err != nil {
 			return err
 		}
@@ -243,17 +245,16 @@ func (r *reading) write(ctx context.Context, k kind, doc audit.Resource) error {
 
 // ask makes one call and puts the answer, null or a gap into the document.
 func (r *reading) ask(ctx context.Context, c call, about subject, doc *audit.Resource, data map[string]any) {
-	m := r.session.meter(c.operation, c.permission, nil)
+	m := r.session.meter(c.operation, c.permission, nil, c.absent...)
 	key := member(c.operation)
 	pointer := "/data/" + key
 	answer, err := c.read(ctx, r.session, about, m)
 	if err == nil {
 		answer, err = encode(answer)
 	}
-	var api smithy.APIError
 	switch {
 	case err == nil:
-	case errors.As(err, &api) && slices.Contains(c.absent, api.ErrorCode()):
+	case says(err, c.absent):
 		answer = nil
 	default:
 		operation := c.operation
@@ -277,6 +278,12 @@ func (r *reading) ask(ctx context.Context, c call, about subject, doc *audit.Res
 	if len(c.secrets) > 0 {
 		doc.Redacted = append(doc.Redacted, r.session.cfg.Redactor.Strings(answer, pointer, c.secrets...)...)
 	}
+}
+
+// says tells whether an error is an answer of AWS with one of these codes.
+func says(err error, codes []string) bool {
+	var api smithy.APIError
+	return errors.As(err, &api) && slices.Contains(codes, api.ErrorCode())
 }
 
 // operationError names the operation that failed where it is not the row's own.

@@ -14,7 +14,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
-	"github.com/aws/smithy-go"
 )
 
 const (
@@ -88,8 +87,9 @@ func (s *session) fetchReport(ctx context.Context) (map[string]map[string]string
 
 func (s *session) generateReport(ctx context.Context) (ready bool, err error) {
 	m := s.meter(generateCall, generateCall, nil)
-	m.requests.Add(1)
+	end := m.start()
 	out, err := s.iam.GenerateCredentialReport(ctx, &iam.GenerateCredentialReportInput{})
+	end(err)
 	if err != nil {
 		m.errors.Add(1)
 		return false, &operationError{generateCall, err}
@@ -99,15 +99,17 @@ func (s *session) generateReport(ctx context.Context) (ready bool, err error) {
 
 func (s *session) readReport(ctx context.Context) (map[string]map[string]string, error) {
 	m := s.meter(reportCall, reportCall, nil)
-	m.requests.Add(1)
+	end := m.start()
 	out, err := s.iam.GetCredentialReport(ctx, &iam.GetCredentialReportInput{})
-	if err != nil {
-		if !pending(err) {
-			m.errors.Add(1)
-		}
+	if pending(err) {
+		end(nil)
 		return nil, &operationError{reportCall, err}
 	}
-	rows, err := parseReport(out.Content)
+	var rows map[string]map[string]string
+	if err == nil {
+		rows, err = parseReport(out.Content)
+	}
+	end(err)
 	if err != nil {
 		m.errors.Add(1)
 		return nil, &operationError{reportCall, err}
@@ -124,8 +126,7 @@ func (s *session) readReport(ctx context.Context) (map[string]map[string]string,
 // pending tells whether asking again can help: the report is in the making, or
 // has to be made anew.
 func pending(err error) bool {
-	var api smithy.APIError
-	return errors.As(err, &api) && slices.Contains([]string{"ReportInProgress", "ReportNotPresent", "ReportExpired"}, api.ErrorCode())
+	return says(err, []string{"ReportInProgress", "ReportNotPresent", "ReportExpired"})
 }
 
 // parseReport reads the report's CSV into one row for each user. Anything

@@ -148,8 +148,9 @@ func (s *session) regionOf(ctx context.Context, bucket map[string]any) (string, 
 	}
 	name, _ := bucket["Name"].(string)
 	m := s.meter(bucketLocationCall, bucketLocationCall, nil)
-	m.requests.Add(1)
+	end := m.start()
 	out, err := s.s3.GetBucketLocation(ctx, &s3.GetBucketLocationInput{Bucket: &name, ExpectedBucketOwner: &s.cfg.Account})
+	end(err)
 	if err != nil {
 		m.errors.Add(1)
 		return "", &operationError{bucketLocationCall, err}

@@ -51,6 +51,7 @@ type session struct {
 	rds       *rds.Client
 
 	report credentialReport
+	watch  *audit.Stopwatch
 
 	mu     sync.Mutex
 	meters map[string]*meter
@@ -60,16 +61,30 @@ type session struct {
 // meter counts the use of one operation with one set of parameters.
 type meter struct {
 	call                    audit.Call
+	absent                  []string // the error codes that mean "there is none"
+	watch                   *audit.Stopwatch
 	requests, items, errors atomic.Int64
 }
 
-func (s *session) meter(operation, permission string, parameters map[string]string) *meter {
+// start counts a request, which may be several attempts. It ends with what it returns.
+func (m *meter) start() (end func(err error)) {
+	m.requests.Add(1)
+	stop := m.watch.Start(m.call.Operation)
+	return func(err error) {
+		if says(err, m.absent) {
+			err = nil
+		}
+		stop(err)
+	}
+}
+
+func (s *session) meter(operation, permission string, parameters map[string]string, absent ...string) *meter {
 	key := operation + fmt.Sprint(parameters)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := s.meters[key]
 	if m == nil {
-		m = &meter{call: audit.Call{Operation: operation, Permission: permission, Parameters: parameters}}
+		m = &meter{call: audit.Call{Operation: operation, Permission: permission, Parameters: parameters}, absent: absent, watch: s.watch}
 		s.meters[key] = m
 	}
 	return m
@@ -88,12 +103,12 @@ func (s *session) calls() []audit.Call {
 	return out
 }
 
-func (c *Collector) session(ctx context.Context, scope string) (*session, error) {
+func (c *Collector) session(ctx context.Context, scope string, watch *audit.Stopwatch) (*session, error) {
 	base, err := c.load(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{cfg: c.cfg, scope: scope, region: scope, meters: map[string]*meter{}}
+	s := &session{cfg: c.cfg, scope: scope, region: scope, watch: watch, meters: map[string]*meter{}}
 	if scope == global {
 		s.region = c.cfg.Regions[0]
 	}
@@ -164,10 +179,11 @@ const identityCall = "sts:GetCallerIdentity"
 // identify asks who we are and refuses to read another account under this one's name.
 func (s *session) identify(ctx context.Context) (string, error) {
 	m := s.meter(identityCall, "", nil)
-	m.requests.Add(1)
+	end := m.start()
 	out, err := s.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{}, func(o *sts.Options) {
 		o.HTTPClient = listening{next: o.HTTPClient, heard: func(host string) { s.host = host }}
 	})
+	end(err)
 	if err != nil {
 		m.errors.Add(1)
 		operation := identityCall

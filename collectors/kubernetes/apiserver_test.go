@@ -243,7 +243,7 @@ func collector(t testing.TB, s *apiServer, change ...func(*kubernetes.Config)) *
 func collect(t testing.TB, c audit.Collector) (*audittest.Writer, audit.Collection, error) {
 	t.Helper()
 	w := &audittest.Writer{}
-	col, err := c.Collect(t.Context(), audit.Request{Origin: c.Origins()[0]}, w)
+	col, _, err := audittest.Timed(t, c, audit.Request{Origin: c.Origins()[0]}, w)
 	w.Sort()
 	return w, col, err
 }

@@ -49,9 +49,10 @@ func (c *Collector) loadConfig() (*rest.Config, error) {
 }
 
 // identify asks the cluster who it takes us for. It is a review, which creates nothing.
-func (c *Collector) identify(ctx context.Context, client rest.Interface, col *audit.Collection) {
+func (c *Collector) identify(ctx context.Context, client rest.Interface, watch *audit.Stopwatch, col *audit.Collection) {
 	const operation = "create selfsubjectreviews.authentication.k8s.io"
 	call := audit.Call{Operation: operation, Permission: operation, Requests: 1}
+	stop := watch.Start(operation)
 	b, err := client.Post().AbsPath("/apis/authentication.k8s.io/v1/selfsubjectreviews").
 		SetHeader("Content-Type", "application/json").
 		Body([]byte(`{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}`)).Do(ctx).Raw()
@@ -65,6 +66,7 @@ func (c *Collector) identify(ctx context.Context, client rest.Interface, col *au
 	if err == nil {
 		err = json.Unmarshal(b, &review)
 	}
+	stop(err)
 	switch name := review.Status.UserInfo.Username; {
 	case err != nil:
 		call.Errors = 1

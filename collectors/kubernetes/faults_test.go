@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/audit/audittest"
 )
@@ -275,5 +277,24 @@ func TestDocumentsThatCannotBeStored(t *testing.T) {
 	col, err := c.Collect(t.Context(), audit.Request{Origin: "kubernetes/prod"}, &fullDisk{err: errors.New("document of 65 MiB")})
 	if err != nil || !hasGap(col, "v1/Pod", audit.Failed, "list pods") {
 		t.Errorf("Collect() of a document that is too large = %v with gaps %v, want a gap", err, col.Gaps)
+	}
+}
+
+// TestTimed has each page timed, and no name of the cluster's among what is told.
+func TestTimed(t *testing.T) {
+	t.Parallel()
+	c := collector(t, serve(t, cluster(), from("/api/v1/pods", 2, 1<<30, 403, "Forbidden")))
+	_, w, err := audittest.Timed(t, c, audit.Request{Origin: "kubernetes/prod"}, &audittest.Writer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered, failed := w.Told()
+	if diff := cmp.Diff(failed, map[string]int{"list": 1}); diff != "" {
+		t.Errorf("failed (-got +want):\n%s", diff)
+	}
+	// The first page of pods, two of deployments, and one each of services, secrets and tills.
+	want := map[string]int{"create selfsubjectreviews.authentication.k8s.io": 1, "discover": 1, "list": 6}
+	if diff := cmp.Diff(answered, want); diff != "" {
+		t.Errorf("answered (-got +want):\n%s", diff)
 	}
 }

@@ -68,8 +68,10 @@ func passing(group, plural string) bool {
 
 // discover finds the kinds to list, each in one version, sorted. A version of a
 // group that cannot be discovered is a gap of all its types.
-func (c *Collector) discover(ctx context.Context, client discovery.DiscoveryInterface, col *audit.Collection) ([]kind, error) {
+func (c *Collector) discover(ctx context.Context, client discovery.DiscoveryInterface, watch *audit.Stopwatch, col *audit.Collection) ([]kind, error) {
+	stop := watch.Start("discover")
 	groups, lists, err := discovery.ServerGroupsAndResourcesWithContext(ctx, discovery.ToDiscoveryInterfaceWithContext(client))
+	stop(err)
 	call := audit.Call{Operation: "discover kinds", Permission: "get /api, /api/*, /apis, /apis/*", Requests: 1}
 	var partial *discovery.ErrGroupDiscoveryFailed
 	if err != nil && !errors.As(err, &partial) {

@@ -95,18 +95,18 @@ func (c *Collector) Collect(ctx context.Context, req audit.Request, w audit.Snap
 	if err != nil {
 		return col, &audit.SourceError{Code: audit.Unauthenticated, Operation: "load kubeconfig", Err: err}
 	}
-	c.identify(ctx, client.RESTClient(), &col)
+	c.identify(ctx, client.RESTClient(), req.Watch, &col)
 	if !req.Whole() {
 		err = c.some(ctx, client, req, w, &col)
 		return col, cmp.Or(err, ctx.Err())
 	}
-	kinds, err := c.discover(ctx, client, &col)
+	kinds, err := c.discover(ctx, client, req.Watch, &col)
 	if err != nil {
 		return col, &audit.SourceError{Code: codeOf(err), Operation: "discover kinds", Err: err}
 	}
 	listers := make([]*lister, len(kinds))
 	for i, k := range kinds {
-		listers[i] = c.lister(client.RESTClient(), k, w)
+		listers[i] = c.lister(client.RESTClient(), k, req.Watch, w)
 	}
 	results, err := c.listAll(ctx, listers)
 	if err != nil {
@@ -117,8 +117,11 @@ func (c *Collector) Collect(ctx context.Context, req audit.Request, w audit.Snap
 	return col, ctx.Err()
 }
 
-func (c *Collector) lister(client rest.Interface, k kind, w audit.SnapshotWriter) *lister {
-	return &lister{kind: k, origin: c.origin, client: client, page: c.cfg.Page, redactor: c.cfg.Redactor, log: c.cfg.Log, w: w, seen: map[string]struct{}{}}
+func (c *Collector) lister(client rest.Interface, k kind, watch *audit.Stopwatch, w audit.SnapshotWriter) *lister {
+	return &lister{
+		kind: k, origin: c.origin, client: client, watch: watch, page: c.cfg.Page, redactor: c.cfg.Redactor, log: c.cfg.Log, w: w,
+		seen: map[string]struct{}{},
+	}
 }
 
 // listAll lists in parallel. Only what crosscheck itself cannot do is an error.

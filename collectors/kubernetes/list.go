@@ -35,6 +35,7 @@ type lister struct {
 	kind     kind
 	origin   string
 	client   rest.Interface
+	watch    *audit.Stopwatch
 	page     int64
 	redactor *audit.Redactor
 	log      *slog.Logger
@@ -145,14 +146,8 @@ func (l *lister) readPage(ctx context.Context) (more bool, err error) {
 	if l.next != "" {
 		req = req.Param("continue", l.next)
 	}
-	l.call.Requests++
-	body, err := req.Stream(ctx)
-	if err != nil {
-		return false, err
-	}
-	defer func() { _ = body.Close() }()
 	before := len(l.seen)
-	meta, err := readList(body, l.kind, func(object map[string]any) error { return l.write(ctx, object) })
+	meta, err := l.ask(ctx, req)
 	if err != nil {
 		return false, err
 	}
@@ -170,6 +165,19 @@ func (l *lister) readPage(ctx context.Context) (more bool, err error) {
 	}
 	l.next = meta.Continue
 	return true, nil
+}
+
+// ask makes one request, and writes the objects while they come.
+func (l *lister) ask(ctx context.Context, req *rest.Request) (meta listMeta, err error) {
+	l.call.Requests++
+	stop := l.watch.Start("list")
+	defer func() { stop(err) }()
+	body, err := req.Stream(ctx)
+	if err != nil {
+		return meta, err
+	}
+	defer func() { _ = body.Close() }()
+	return readList(body, l.kind, func(object map[string]any) error { return l.write(ctx, object) })
 }
 
 // write puts one object into the snapshot, unless it is there already.

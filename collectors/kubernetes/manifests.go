@@ -73,7 +73,9 @@ func (m *Manifests) Collect(ctx context.Context, req audit.Request, w audit.Snap
 		return audit.Collection{}, fmt.Errorf("kubernetes manifests have no origin %q", req.Origin)
 	}
 	r := &reading{origin: req.Origin, redactor: m.redactor, w: w, counts: map[string]int64{}, ids: map[string]int{}, generated: map[string]int{}}
+	stop := req.Watch.Start("read")
 	err := r.file(ctx, f)
+	stop(err)
 	if r.own != nil {
 		return audit.Collection{}, r.own
 	}

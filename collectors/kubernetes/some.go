@@ -90,7 +90,7 @@ func (s *selection) listers(ctx context.Context, typ string) ([]*lister, error) 
 	for _, k := range kinds {
 		natives := s.asked[typ]
 		if s.request.All(typ) || len(natives) > mostAsked {
-			l := s.c.lister(s.client.RESTClient(), k, s.w)
+			l := s.c.lister(s.client.RESTClient(), k, s.request.Watch, s.w)
 			for _, native := range natives {
 				l.ids = append(l.ids, audit.ResourceID(s.c.origin, typ, native))
 			}
@@ -105,7 +105,7 @@ func (s *selection) listers(ctx context.Context, typ string) ([]*lister, error) 
 			if name == "" || len(content.IsPathSegmentName(name))+len(content.IsPathSegmentName(namespace)) > 0 {
 				continue // no cluster accepts it, and nothing can be asked
 			}
-			l := s.c.lister(s.client.RESTClient(), k, s.w)
+			l := s.c.lister(s.client.RESTClient(), k, s.request.Watch, s.w)
 			l.namespace, l.only, l.ids = namespace, name, []string{audit.ResourceID(s.c.origin, typ, native)}
 			out = append(out, l)
 		}
@@ -145,6 +145,7 @@ func (s *selection) find(ctx context.Context, typ string) ([]kind, error) {
 func (s *selection) discover(ctx context.Context, gv schema.GroupVersion) error {
 	operation := "discover " + gv.String()
 	call := audit.Call{Operation: operation, Permission: "get " + discoveryPath(gv), Requests: 1}
+	stop := s.request.Watch.Start("discover")
 	b, err := s.client.RESTClient().Get().AbsPath(discoveryPath(gv)).Do(ctx).Raw()
 	var list metav1.APIResourceList
 	if err == nil {
@@ -159,6 +160,7 @@ func (s *selection) discover(ctx context.Context, gv schema.GroupVersion) error 
 	case err != nil:
 		call.Errors = 1
 	}
+	stop(err)
 	call.Items = int64(len(list.APIResources))
 	s.col.Calls = append(s.col.Calls, call)
 	if err == nil {
@@ -172,7 +174,7 @@ func (s *selection) discover(ctx context.Context, gv schema.GroupVersion) error 
 func (s *selection) unserved(ctx context.Context, typ string) error {
 	if !s.known {
 		var all audit.Collection
-		kinds, err := s.c.discover(ctx, s.client, &all)
+		kinds, err := s.c.discover(ctx, s.client, s.request.Watch, &all)
 		s.col.Calls = append(s.col.Calls, all.Calls...)
 		if err != nil {
 			return &audit.SourceError{Code: codeOf(err), Operation: "discover kinds", Err: err}

@@ -35,10 +35,11 @@ type session struct {
 	c     *Collector
 	api   *api.APIClient
 	calls map[string]*audit.Call
+	watch *audit.Stopwatch
 }
 
 // open prepares a session. It reads the CA file and sends nothing.
-func (c *Collector) open() (*session, error) {
+func (c *Collector) open(watch *audit.Stopwatch) (*session, error) {
 	client, err := c.client()
 	if err != nil {
 		return nil, err
@@ -47,7 +48,7 @@ func (c *Collector) open() (*session, error) {
 	cfg.Servers = api.ServerConfigurations{{URL: c.base}}
 	cfg.UserAgent = "crosscheck"
 	cfg.HTTPClient = client
-	return &session{c: c, api: api.NewAPIClient(cfg), calls: map[string]*audit.Call{}}, nil
+	return &session{c: c, api: api.NewAPIClient(cfg), calls: map[string]*audit.Call{}, watch: watch}, nil
 }
 
 func (c *Collector) client() (*http.Client, error) {
@@ -164,9 +165,11 @@ func (s *session) ask(ctx context.Context, r request) ([]byte, error) {
 	call := s.call(r)
 	for attempt := 1; ; attempt++ {
 		answer := &reply{extra: r.extra}
+		stop := s.watch.Start(r.operation)
 		err := r.send(context.WithValue(ctx, replyKey{}, answer), s.api)
 		call.Requests++
 		if ctx.Err() != nil {
+			stop(ctx.Err())
 			return nil, ctx.Err()
 		}
 		if !answer.done {
@@ -174,8 +177,10 @@ func (s *session) ask(ctx context.Context, r request) ([]byte, error) {
 		}
 		failure := answer.failure(r.operation)
 		if failure == nil {
+			stop(nil)
 			return answer.body, nil
 		}
+		stop(failure)
 		call.Errors++
 		pause, again := answer.pause(attempt)
 		if !again {

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/audit/audittest"
 	"github.com/crosscheck-dev/crosscheck/collectors/netbox/netboxtest"
@@ -229,6 +231,31 @@ func TestRetries(t *testing.T) {
 				t.Errorf("Collect() = %v after %v, want %q after %v", err, waits, tt.code, tt.waits)
 			}
 		})
+	}
+}
+
+// TestTimed has each attempt timed by itself, without the pause before the next.
+func TestTimed(t *testing.T) {
+	t.Parallel()
+	cfg := config("https://netbox.example")
+	cfg.Wait = func(context.Context, time.Duration) error { return nil }
+	var asked atomic.Int32
+	cfg.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Path == "/api/status/" && asked.Add(1) == 1 {
+			return answer(r, http.StatusBadGateway, "text/plain", "no"), nil
+		}
+		return answer(r, http.StatusOK, "application/json", `{"netbox-version":"4.3.7","count":0,"results":[]}`), nil
+	})}
+	_, w, err := audittest.Timed(t, collector(t, cfg), audit.Request{Origin: origin}, &audittest.Writer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered, failed := w.Told()
+	if diff := cmp.Diff(failed, map[string]int{"GET /api/status/": 1}); diff != "" {
+		t.Errorf("failed (-got +want):\n%s", diff)
+	}
+	if answered["GET /api/status/"] != 1 || answered["GET /api/dcim/devices/"] == 0 {
+		t.Errorf("answered: %v", answered)
 	}
 }
 

@@ -152,7 +152,7 @@ func (c *Collector) Collect(ctx context.Context, req audit.Request, w audit.Snap
 	if !slices.Contains(c.Origins(), req.Origin) {
 		return col, fmt.Errorf("netbox %s does not read origin %q", c.cfg.Name, req.Origin)
 	}
-	s, err := c.open()
+	s, err := c.open(req.Watch)
 	if err != nil {
 		return col, err
 	}

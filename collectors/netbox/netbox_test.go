@@ -71,7 +71,7 @@ func collector(t *testing.T, cfg netbox.Config) *netbox.Collector {
 func collect(t *testing.T, cfg netbox.Config) (*audittest.Writer, audit.Collection, error) {
 	t.Helper()
 	w := &audittest.Writer{}
-	col, err := collector(t, cfg).Collect(t.Context(), audit.Request{Origin: origin}, w)
+	col, _, err := audittest.Timed(t, collector(t, cfg), audit.Request{Origin: origin}, w)
 	w.Sort()
 	return w, col, err
 }

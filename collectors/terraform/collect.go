@@ -18,20 +18,22 @@ import (
 func (c *Collector) Collect(ctx context.Context, req audit.Request, w audit.SnapshotWriter) (audit.Collection, error) {
 	req.Origin = c.origin
 	n := audit.NewNarrow(req, w)
-	return n.Settle(c.collect(ctx, n))
+	return n.Settle(c.collect(ctx, n, req.Watch))
 }
 
 // Lists implements audit.Lister.
 func (c *Collector) Lists(string) bool { return true }
 
-func (c *Collector) collect(ctx context.Context, w audit.SnapshotWriter) (audit.Collection, error) {
+func (c *Collector) collect(ctx context.Context, w audit.SnapshotWriter, watch *audit.Stopwatch) (audit.Collection, error) {
 	docs := c.documents()
 	r := &reading{c: c, w: w, counts: map[string]*tally{}, seen: map[[16]byte]string{}}
 	col := audit.Collection{Identity: "local files", Endpoint: c.endpoint()}
 	bases := map[string]string{} // label → what it is, for the auditor
 	var failed []error
 	for _, d := range docs {
+		stop := watch.Start("read")
 		call, basis, err := c.document(ctx, d, r)
+		stop(err)
 		if r.stopping {
 			return col, err
 		}

@@ -164,6 +164,21 @@ func TestOneBadFileOfSeveral(t *testing.T) {
 	}
 }
 
+// TestTimed has the reading of each file timed, and no file's name among what is told.
+func TestTimed(t *testing.T) {
+	t.Parallel()
+	good, bad := stateOf(`{"mode":"managed","type":"x_y","name":"n","instances":[{"attributes":{}}]}`), input("b/terraform.tfstate", `{"version":4,`)
+	c := collector(t, terraform.Config{Inputs: []terraform.Input{good, bad}})
+	_, w, err := audittest.Timed(t, c, audit.Request{Origin: c.Origins()[0]}, &audittest.Writer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered, failed := w.Told()
+	if diff := cmp.Diff([]map[string]int{answered, failed}, []map[string]int{{"read": 1}, {"read": 1}}); diff != "" {
+		t.Errorf("answered and failed (-got +want):\n%s", diff)
+	}
+}
+
 func TestOneAddressTwice(t *testing.T) {
 	t.Parallel()
 	block := `{"mode":"managed","type":"x_y","name":"n","instances":[{"attributes":{}}]}`

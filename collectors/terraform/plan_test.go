@@ -20,7 +20,7 @@ func collect(t *testing.T, cfg terraform.Config) (*audittest.Writer, audit.Colle
 	t.Helper()
 	c := collector(t, cfg)
 	w := &audittest.Writer{}
-	col, err := c.Collect(t.Context(), audit.Request{Origin: c.Origins()[0]}, w)
+	col, _, err := audittest.Timed(t, c, audit.Request{Origin: c.Origins()[0]}, w)
 	if err != nil {
 		t.Fatal(err)
 	}

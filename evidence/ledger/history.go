@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -35,6 +36,8 @@ type history struct {
 	lose      *sql.Stmt
 	close     *sql.Stmt
 	typ       *sql.Stmt
+	count     *sql.Stmt
+	met       map[meets]int64 // by how much what is counted changes; flushed now and then
 }
 
 // moving is the condition on runs that move the history. One that is scoped, or
@@ -50,7 +53,7 @@ func moveHistory(ctx context.Context, tx *sql.Tx, rec audit.Record, seq int64) e
 	if err != nil || earlier == rec.Run.Verdicts && earlier != "" {
 		return err
 	}
-	h := &history{tx: tx, rec: rec, seq: seq, controls: map[string]audit.Control{}, snapshots: map[string]audit.Snapshot{}}
+	h := &history{tx: tx, rec: rec, seq: seq, controls: map[string]audit.Control{}, snapshots: map[string]audit.Snapshot{}, met: map[meets]int64{}}
 	selected, err := rec.Catalog.Select(rec.Run.Scope)
 	if err != nil {
 		return err
@@ -79,7 +82,7 @@ func moveHistory(ctx context.Context, tx *sql.Tx, rec audit.Record, seq int64) e
 			return err
 		}
 		if !ok {
-			return h.documents.end()
+			return errors.Join(h.documents.end(), h.flush(ctx))
 		}
 		if err := h.unnamed(ctx, row); err != nil {
 			return err
@@ -144,10 +147,11 @@ func (h *history) prepare(ctx context.Context) (done func(), err error) {
 			WHERE closed IS NULL AND (origin, resource, control) > (?, ?, ?) ORDER BY origin, resource, control LIMIT ?`},
 		{&h.insert, `INSERT INTO violations (origin, resource, control, opened, type, name, owner, outcome, excepted, failed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&h.again, `UPDATE violations SET outcome = ?, excepted = ?, name = ?, owner = ?, failed = coalesce(failed, ?),
-			seen = CASE WHEN lost IS NULL THEN seen ELSE ? END, lost = NULL` + at},
+			seen = CASE WHEN lost IS NULL THEN seen ELSE ? END, lost = NULL` + at + ` RETURNING coalesce(failed, 0)`},
 		{&h.lose, `UPDATE violations SET lost = ?, seen = max(opened, coalesce(seen, 0), ?)` + at},
 		{&h.close, `UPDATE violations SET closed = ?, how = ?` + at},
 		{&h.typ, `SELECT type FROM violations` + at},
+		{&h.count, `INSERT INTO met (owner, control, failed, n) VALUES (?, ?, ?, ?) ON CONFLICT (owner, control, failed) DO UPDATE SET n = n + excluded.n`},
 	} {
 		if *p.into, err = h.tx.PrepareContext(ctx, p.text); err != nil {
 			return done, err
@@ -240,8 +244,13 @@ func (h *history) decision(ctx context.Context, k key, v audit.Verdict, d audit.
 	if d.Outcome != audit.Fail && d.Outcome != audit.NotEvaluated {
 		return nil
 	}
-	_, err = h.insert.ExecContext(ctx, k.origin, k.resource, k.control, h.seq, v.Type, v.Name, v.Owner, d.Outcome, d.Excepted(), h.failed(d))
-	return err
+	if d.Outcome == audit.Fail && !d.Excepted() {
+		h.meet(v.Owner, d.Control, h.seq, 1)
+	}
+	if _, err = h.insert.ExecContext(ctx, k.origin, k.resource, k.control, h.seq, v.Type, v.Name, v.Owner, d.Outcome, d.Excepted(), h.failed(d)); err != nil {
+		return err
+	}
+	return h.flushMany(ctx)
 }
 
 // failed is this run if the decision failed, else null.
@@ -264,8 +273,18 @@ func (h *history) seen(ctx context.Context, row openRow, v audit.Verdict, d audi
 	if row.as(v, d) {
 		return nil
 	}
-	_, err := h.again.ExecContext(ctx, d.Outcome, d.Excepted(), v.Name, v.Owner, h.failed(d), h.seq, row.origin, row.resource, row.control)
-	return err
+	var first int64 // run in which it failed, 0 if it never did
+	err := h.again.QueryRowContext(ctx, d.Outcome, d.Excepted(), v.Name, v.Owner, h.failed(d), h.seq, row.origin, row.resource, row.control).Scan(&first)
+	if err != nil {
+		return err
+	}
+	if row.is(failed) && !row.is(excepted) {
+		h.meet(row.owner, row.control, first, -1)
+	}
+	if first > 0 && !d.Excepted() {
+		h.meet(v.Owner, row.control, first, 1)
+	}
+	return h.flushMany(ctx)
 }
 
 // unnamed moves what is open and not in the segment: it passed, it is gone, it

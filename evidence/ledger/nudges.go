@@ -1,10 +1,13 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
@@ -13,6 +16,31 @@ import (
 // counts is the condition on spells that an owner has met: they failed, and are
 // not accepted.
 const counts = `owner <> '' AND failed IS NOT NULL AND NOT excepted`
+
+// meeting counts for each owner, control and run the spells that count which failed
+// anew then. It is kept with each run, so that no query has to look at all spells;
+// an index of them would cost as much to keep as the spells themselves.
+const meeting = `CREATE TABLE met (
+		owner   TEXT NOT NULL,
+		control TEXT NOT NULL,
+		failed  INTEGER NOT NULL,
+		n       INTEGER NOT NULL,
+		PRIMARY KEY (owner, control, failed)
+	) STRICT, WITHOUT ROWID;
+	CREATE INDEX met_by_run ON met (failed);
+	INSERT INTO met (owner, control, failed, n) ` + recounted + `;`
+
+// recounted is what met has to say.
+const recounted = `SELECT owner, control, failed, count(*) FROM violations WHERE ` + counts + ` GROUP BY owner, control, failed`
+
+// metAgain takes the number of a run, the fewest times that are wanted, and since
+// when an owner may not have been nudged.
+const metAgain = `WITH anew AS MATERIALIZED (
+		SELECT owner, control FROM met AS v WHERE failed = ?1 AND NOT EXISTS (SELECT 1 FROM nudges WHERE ` + muting + `)
+	)
+	SELECT anew.owner, anew.control, count(*) AS times
+	FROM anew CROSS JOIN met ON met.owner = anew.owner AND met.control = anew.control AND met.failed <= ?1
+	GROUP BY anew.owner, anew.control HAVING times >= ?2 ORDER BY anew.owner, anew.control`
 
 // maxHistory is how much of an owner's history a nudge tells.
 const maxHistory = 20
@@ -36,13 +64,7 @@ func (l *Ledger) Met(ctx context.Context, run audit.Run, times int, within time.
 	if err != nil {
 		return nil, err
 	}
-	rows, err := l.db.QueryContext(ctx, `WITH met AS MATERIALIZED (
-			SELECT DISTINCT owner, control FROM violations AS v WHERE failed = ?1 AND `+counts+`
-				AND NOT EXISTS (SELECT 1 FROM nudges WHERE `+muting+`))
-		SELECT v.owner, v.control, count(DISTINCT v.failed) AS times
-		FROM violations AS v JOIN met ON met.owner = v.owner AND met.control = v.control
-		WHERE v.failed <= ?1 AND NOT v.excepted GROUP BY v.owner, v.control HAVING times >= ?2 ORDER BY v.owner, v.control`,
-		seq, times, audit.Stamp(run.Ended.Add(-within)))
+	rows, err := l.db.QueryContext(ctx, metAgain, seq, times, audit.Stamp(run.Ended.Add(-within)))
 	list, err := collect(rows, err, func(rows *sql.Rows) (n audit.Nudge, err error) {
 		return n, rows.Scan(&n.Owner, &n.Control.ID, &n.Times)
 	})
@@ -117,17 +139,19 @@ type Recurrence struct {
 	Since   int64     `json:"since"`           // of Again those that came after that
 }
 
+// recurrences reads all of met.
+const recurrences = `WITH at AS (SELECT owner, control, min(at) AS at FROM nudges GROUP BY owner, control),
+		told AS MATERIALIZED (SELECT owner, control, at, (SELECT coalesce(max(seq), 0) FROM runs WHERE ended <= at) AS seq FROM at),
+		ranked AS (SELECT *, min(failed) OVER (PARTITION BY owner, control) AS first FROM met)
+	SELECT r.owner, r.control, sum(n), coalesce(sum(n) FILTER (WHERE failed > first), 0), coalesce(told.at, ''), coalesce(sum(n) FILTER (WHERE failed > first AND failed > told.seq), 0)
+	FROM ranked AS r LEFT JOIN told ON told.owner = r.owner AND told.control = r.control
+	GROUP BY r.owner, r.control ORDER BY r.owner, r.control`
+
 // Recurrences are those of all owners, by owner and control. The recurrence
-// rate is the sum of Again over the sum of Spells. It reads all violations on
-// record, a few seconds a million: once a run, not once a question.
+// rate is the sum of Again over the sum of Spells. It reads what every
+// owner met in every run: once a run, not once a question.
 func (l *Ledger) Recurrences(ctx context.Context) ([]Recurrence, error) {
-	rows, err := l.db.QueryContext(ctx, `WITH met AS MATERIALIZED (SELECT owner, control, failed, count(*) AS n FROM violations WHERE `+counts+` GROUP BY owner, control, failed),
-			at AS (SELECT owner, control, min(at) AS at FROM nudges GROUP BY owner, control),
-			told AS MATERIALIZED (SELECT owner, control, at, (SELECT coalesce(max(seq), 0) FROM runs WHERE ended <= at) AS seq FROM at),
-			ranked AS (SELECT *, min(failed) OVER (PARTITION BY owner, control) AS first FROM met)
-		SELECT r.owner, r.control, sum(n), coalesce(sum(n) FILTER (WHERE failed > first), 0), coalesce(told.at, ''), coalesce(sum(n) FILTER (WHERE failed > first AND failed > told.seq), 0)
-		FROM ranked AS r LEFT JOIN told ON told.owner = r.owner AND told.control = r.control
-		GROUP BY r.owner, r.control ORDER BY r.owner, r.control`)
+	rows, err := l.db.QueryContext(ctx, recurrences)
 	return collect(rows, err, func(rows *sql.Rows) (r Recurrence, err error) {
 		var at string
 		if err := rows.Scan(&r.Owner, &r.Control, &r.Spells, &r.Again, &at, &r.Since); err != nil || at == "" {
@@ -142,4 +166,51 @@ func (l *Ledger) Recurrences(ctx context.Context) ([]Recurrence, error) {
 func (l *Ledger) Nudges(ctx context.Context) (n int64, err error) {
 	err = l.db.QueryRowContext(ctx, `SELECT count(*) FROM nudges`).Scan(&n)
 	return n, err
+}
+
+// meets is an owner who met a control in a run.
+type meets struct {
+	owner, control string
+	failed         int64
+}
+
+// mostMet are held before they are written.
+const mostMet = 10_000
+
+// meet notes that an owner has so many spells more that count.
+func (h *history) meet(owner, control string, failed, n int64) {
+	if owner != "" {
+		h.met[meets{owner, control, failed}] += n
+	}
+}
+
+// flushMany writes what was noted, once that is much.
+func (h *history) flushMany(ctx context.Context) error {
+	if len(h.met) < mostMet {
+		return nil
+	}
+	return h.flush(ctx)
+}
+
+// flush writes what was noted. Where nothing is left there is no row.
+func (h *history) flush(ctx context.Context) error {
+	for _, m := range slices.SortedFunc(maps.Keys(h.met), meets.compare) {
+		n := h.met[m]
+		if n == 0 {
+			continue
+		}
+		_, err := h.count.ExecContext(ctx, m.owner, m.control, m.failed, n)
+		if err == nil && n < 0 {
+			_, err = h.tx.ExecContext(ctx, `DELETE FROM met WHERE owner = ? AND control = ? AND failed = ? AND n = 0`, m.owner, m.control, m.failed)
+		}
+		if err != nil {
+			return fmt.Errorf("what %q met of %s: %w", m.owner, m.control, err)
+		}
+	}
+	clear(h.met)
+	return nil
+}
+
+func (m meets) compare(x meets) int {
+	return cmp.Or(cmp.Compare(m.owner, x.owner), cmp.Compare(m.control, x.control), cmp.Compare(m.failed, x.failed))
 }

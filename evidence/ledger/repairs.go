@@ -34,7 +34,7 @@ const repairing = `CREATE TABLE repair_events (
 var (
 	working = quotedStates(audit.RepairActing, audit.RepairUnknown, audit.RepairActed)
 	began   = quotedStates(audit.RepairActing, audit.RepairUnknown, audit.RepairActed, audit.RepairVerified,
-		audit.RepairFailed, audit.RepairRolledBack, audit.RepairStuck)
+		audit.RepairFailed, audit.RepairRolledBack, audit.RepairStuck, audit.RepairSettling, audit.RepairSettled)
 )
 
 func quotedStates(list ...audit.RepairState) string {
@@ -62,7 +62,7 @@ func (l *Ledger) Repairs(ctx context.Context, q audit.RepairQuery) ([]audit.Repa
 		}
 	}
 	if q.Run != "" {
-		and("? IN (json_extract(doc, '$.run'), json_extract(doc, '$.verified.run'), json_extract(doc, '$.undone.run'))", q.Run)
+		and("? IN (json_extract(doc, '$.run'), json_extract(doc, '$.verified.run'), json_extract(doc, '$.undone.run'), json_extract(doc, '$.settled.run'))", q.Run)
 	}
 	if !q.Since.IsZero() {
 		and("updated >= ?", audit.Stamp(q.Since))
@@ -201,7 +201,7 @@ func (l *Ledger) RepairRates(ctx context.Context) ([]audit.RepairRate, error) {
 }
 
 // RepairsOf gives the repairs that a run bears on, by id: those of decisions it
-// made, those it verified or saw undone, and, where it is a run of everything,
+// made, those it verified or saw undone or settled, and, where it is a run of everything,
 // those that were settled since the one before it.
 func (l *Ledger) RepairsOf(ctx context.Context, run audit.Run) ([]audit.Repair, error) {
 	const most = 100_000

@@ -66,6 +66,7 @@ var migrations = []string{
 	violations,
 	loop,
 	repairing,
+	meeting,
 }
 
 // loop replaces the log of tries by an outbox: one row for each run or

@@ -212,6 +212,9 @@ func TestMigrate(t *testing.T) {
 	if list, err := l.Deliveries(t.Context(), ledger.DeliveryQuery{Subject: runs[0].ID}); err != nil || len(list) != 1 || list[0].Status != audit.Delivered {
 		t.Errorf("Deliveries() = %v, %v", list, err)
 	}
+	if met, err := l.Recurrences(t.Context()); err != nil || len(met) != 1 || met[0].Spells != 1 {
+		t.Errorf("Recurrences() = %+v, %v; want b alone: a is accepted", met, err)
+	}
 	// The decisions are where they always were too: in the segment.
 	d := decision("NET-001", "aws/1/x/T/b", audit.Fail)
 	first := audittest.Ran(t, "", verdict("aws/1/x/T/a", decision("NET-001", "aws/1/x/T/a", audit.NotEvaluated)), verdict("aws/1/x/T/b", d))

@@ -259,6 +259,7 @@ type repair struct {
 	Acted     *step             `json:"acted,omitempty"`
 	Verified  *step             `json:"verified,omitempty"`
 	Undone    *step             `json:"undone,omitempty"`
+	Settled   *step             `json:"settled,omitempty"`
 }
 
 type step struct {

@@ -289,7 +289,7 @@ func everything(t *testing.T) (out []map[string]any) {
 	r := audit.Repair{
 		ID: "R", Runbook: "b", Version: "1", Digest: "x", Runner: "ssm", Control: "STO-001", Resource: audittest.Bucket("a"), Name: "a", Type: audittest.Type,
 		Origin: audittest.Origin, Owner: "o", Decision: "D1", Run: "r", Mode: audit.ModeAuto, State: audit.RepairVerified, Reason: "why",
-		Requested: step, Decided: step, Acted: step, Verified: step, Undone: step, Updated: audittest.Moment,
+		Requested: step, Decided: step, Acted: step, Verified: step, Undone: step, Settled: step, Updated: audittest.Moment,
 	}
 	out = append(out, repairDoc(t, audit.Announcement{Kind: audit.OfRepair, Key: "k", At: audittest.Moment, Repair: &r}), odd(t))
 	return out

@@ -143,7 +143,7 @@ func TestCurrentState(t *testing.T) { //nolint:paralleltest // the shim reckons 
 	view := func() map[string]string {
 		t.Helper()
 		call(t, base, "POST", "/"+stream(ns)+"/_refresh", nil)
-		call(t, base, "POST", "/_transform/crosscheck.misconfiguration_latest-v1/_schedule_now", nil)
+		call(t, base, "POST", "/_transform/crosscheck.misconfiguration_latest-v2/_schedule_now", nil)
 		out := map[string]string{}
 		for _, o := range search(t, base, "security_solution-crosscheck.misconfiguration_latest", term("data_stream.namespace", ns)) {
 			out[field(o, "rule.id")+" "+field(o, "resource.name")] = field(o, "result.evaluation") + " " + field(o, "crosscheck.closed.how")

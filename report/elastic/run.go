@@ -76,7 +76,7 @@ func repairDocument(cfg Config, a audit.Announcement, delivery string, yield fun
 		At: audit.Stamp(a.At), ECS: ecs{ecsVersion}, Observer: observerOf(cfg), Stream: streamOf(cfg),
 		Message: fmt.Sprintf("Repair %.12s of %s on %s by %s: %s", r.ID, r.Control, r.Resource, r.Runbook, r.State),
 		Event: event{
-			Kind: "event", Category: []string{"configuration"}, Type: []string{"change"}, Outcome: repairOutcome(r.State),
+			Kind: "event", Category: []string{"configuration"}, Type: []string{"change"}, Outcome: repairOutcome(r),
 			Created: audit.Stamp(a.At), Sequence: a.At.Unix(), Dataset: dataset, Module: "crosscheck",
 		},
 		Resource: &resource{ID: r.Resource, Name: r.Name, Type: r.Type, SubType: r.Type}, Related: &related{[]string{r.Resource}},
@@ -88,6 +88,7 @@ func repairDocument(cfg Config, a audit.Announcement, delivery string, yield fun
 		ID: r.ID, Runbook: r.Runbook, Version: r.Version, Digest: r.Digest, Runner: r.Runner, Mode: r.Mode, State: r.State,
 		Reason: bounded(r.Reason, 8<<10), Decision: r.Decision, Run: r.Run, Updated: stamp(r.Updated),
 		Requested: stepOf(r.Requested), Decided: stepOf(r.Decided), Acted: stepOf(r.Acted), Verified: stepOf(r.Verified), Undone: stepOf(r.Undone),
+		Settled: stepOf(r.Settled),
 	}
 	doc.Event.ID = id(kindRepair, a.Key)
 	b, err := json.Marshal(struct {
@@ -100,8 +101,13 @@ func repairDocument(cfg Config, a audit.Announcement, delivery string, yield fun
 	return yield(doc.Event.ID, b)
 }
 
-func repairOutcome(s audit.RepairState) string {
-	switch s {
+func repairOutcome(r *audit.Repair) string {
+	switch r.State {
+	case audit.RepairSettled:
+		if r.Settled != nil && r.Settled.Outcome == audit.Fail {
+			return "failure"
+		}
+		return "success"
 	case audit.RepairVerified, audit.RepairRolledBack:
 		return "success"
 	case audit.RepairFailed, audit.RepairStuck, audit.RepairUnknown:

@@ -18,7 +18,7 @@ import (
 const dataset = "crosscheck.findings"
 
 // version is that of all that setup creates. It grows with each change of it.
-const version = 1
+const version = 2
 
 // The names of what setup creates.
 const (

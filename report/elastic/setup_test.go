@@ -56,7 +56,7 @@ func TestSetUp(t *testing.T) {
 	if diff := cmp.Diff(states(t, s, false), want); diff != "" {
 		t.Errorf("with other days (-got +want):\n%s", diff)
 	}
-	if !f.did("POST /_transform/crosscheck.misconfiguration_latest-v1/_update") {
+	if !f.did("POST /_transform/crosscheck.misconfiguration_latest-v2/_update") {
 		t.Error("the transform was not updated")
 	}
 	// Somebody changes a template, a later crosscheck made another, and a third is not ours.
@@ -139,7 +139,7 @@ func TestPrint(t *testing.T) {
 	}
 	for _, want := range []string{
 		"PUT _ilm/policy/crosscheck\n{\n", "PUT _component_template/crosscheck@mappings\n", "PUT _data_stream/logs-crosscheck.findings-default\n\n",
-		`"min_age": "400d"`, `"priority": 350`, `"dynamic": false`, `"max_age": "90d"`, "POST _transform/crosscheck.misconfiguration_latest-v1/_start\n",
+		`"min_age": "400d"`, `"priority": 350`, `"dynamic": false`, `"max_age": "90d"`, "POST _transform/crosscheck.misconfiguration_latest-v2/_start\n",
 	} {
 		if !bytes.Contains(b, []byte(want)) {
 			t.Errorf("%q is not printed in:\n%s", want, b)

@@ -122,7 +122,7 @@ func (s *Sink) repair(r audit.Repair, key string) message {
 	for _, st := range []struct {
 		word string
 		step *audit.RepairStep
-	}{{"asked for", r.Requested}, {decidedWord(r), r.Decided}, {"carried out", r.Acted}, {"verified", r.Verified}, {"rolled back", r.Undone}} {
+	}{{"asked for", r.Requested}, {decidedWord(r), r.Decided}, {"carried out", r.Acted}, {"verified", r.Verified}, {"rolled back", r.Undone}, {"settled", r.Settled}} {
 		if st.step != nil {
 			steps = append(steps, stepLine(st.word, *st.step))
 		}
@@ -174,6 +174,7 @@ func label(text string) *slack.TextBlockObject {
 var states = map[audit.RepairState]string{
 	audit.RepairSuggested: "suggested", audit.RepairRequested: "waits for an approval", audit.RepairUnknown: "begun, and nobody knows how it ended",
 	audit.RepairActed: "carried out, not verified yet", audit.RepairVerified: "done and verified", audit.RepairStuck: "could not be undone, somebody must look",
+	audit.RepairSettling: "settled by hand, a re-audit is to tell", audit.RepairSettled: "settled by hand",
 }
 
 func decidedWord(r audit.Repair) string {

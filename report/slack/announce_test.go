@@ -97,6 +97,7 @@ func TestRepairs(t *testing.T) {
 	for state, want := range map[audit.RepairState]string{
 		audit.RepairVerified: "done and verified", audit.RepairFailed: "failed", audit.RepairRolledBack: "rolled back", audit.RepairUnknown: "nobody knows how it ended",
 		audit.RepairDenied: "denied", audit.RepairStuck: "somebody must look", audit.RepairExpired: "expired", audit.RepairBlocked: "blocked",
+		audit.RepairSettling: "a re-audit is to tell", audit.RepairSettled: "settled by hand",
 	} {
 		r := repairOf(state)
 		r.Reason = "because <!channel>"

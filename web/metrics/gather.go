@@ -12,6 +12,7 @@ import (
 var repairStates = []audit.RepairState{
 	audit.RepairSuggested, audit.RepairRequested, audit.RepairApproved, audit.RepairDenied, audit.RepairExpired, audit.RepairBlocked,
 	audit.RepairActing, audit.RepairUnknown, audit.RepairActed, audit.RepairVerified, audit.RepairFailed, audit.RepairRolledBack, audit.RepairStuck,
+	audit.RepairSettling, audit.RepairSettled,
 }
 
 // descs are the metrics that are read from the ledger.
@@ -40,7 +41,7 @@ func newDescs() descs {
 		deliveries:     d("crosscheck_deliveries", "Deliveries on record.", "sink", "status"),
 		oldest:         d("crosscheck_delivery_oldest_waiting_seconds", "Age of the oldest delivery that waits for a sink; 0: none does.", "sink"),
 		repairs:        d("crosscheck_repairs", "Repairs on record.", "state"),
-		byRunbook:      d("crosscheck_runbook_repairs", "Repairs on record by runbook: the rate of success is verified over verified, failed, rolled_back and stuck.", "runbook", "state"),
+		byRunbook:      d("crosscheck_runbook_repairs", "Repairs on record by runbook: the rate of success is verified over verified, failed, rolled_back, stuck, settling and settled.", "runbook", "state"),
 		recurrence:     d("crosscheck_recurrence_ratio", "Of the violations that owners were told of, the part that came back."),
 		expiry:         d("crosscheck_credential_expiry_timestamp_seconds", "When a credential stops working, where that can be known without asking anybody.", "source", "name", "kind"),
 	}

@@ -61,9 +61,9 @@ type Metrics struct {
 	cfg      Config
 	registry *prometheus.Registry
 
-	runs, stages, decided, tries, requests *prometheus.HistogramVec
-	requested                              *prometheus.CounterVec
-	reloaded, reloadedAt                   prometheus.Gauge
+	runs, stages, calls, decided, tries, requests *prometheus.HistogramVec
+	requested                                     *prometheus.CounterVec
+	reloaded, reloadedAt                          prometheus.Gauge
 }
 
 // seconds are buckets from a tenth of a second to six hours.
@@ -84,6 +84,9 @@ func New(cfg Config) (*Metrics, error) {
 		cfg: cfg, registry: prometheus.NewPedanticRegistry(),
 		runs:   histogram("crosscheck_run_duration_seconds", "Audits that ended since the start, by what they came to; failed: nothing was recorded.", seconds, "trigger", "outcome"),
 		stages: histogram("crosscheck_stage_duration_seconds", "Steps of audits: collect (one origin of a source), decide, record.", seconds, "stage", "source", "result"),
+		calls: histogram("crosscheck_source_call_duration_seconds",
+			"Requests to sources since the start, each with the reading of its answer, as the calls of a snapshot count them: for AWS with all attempts and the waits between them, for NetBox each attempt, for Kubernetes each page of a list, for Terraform a file.",
+			[]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}, "source", "operation", "result"),
 		decided: histogram("crosscheck_decision_duration_seconds", "Time of one decision: that of a block of documents, divided by its decisions.",
 			[]float64{1e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, .01, .025, .05, .1, .25, 1}),
 		tries:      histogram("crosscheck_delivery_try_duration_seconds", "Tries to deliver since the start: delivered, retried or refused.", seconds, "sink", "result"),
@@ -99,7 +102,7 @@ func New(cfg Config) (*Metrics, error) {
 	m.reloaded.Set(1) // what was read at the start is in force
 	var errs []error
 	for _, c := range []prometheus.Collector{
-		m.runs, m.stages, m.decided, m.tries, m.requests, m.requested, m.reloaded, m.reloadedAt, build, newState(cfg),
+		m.runs, m.stages, m.calls, m.decided, m.tries, m.requests, m.requested, m.reloaded, m.reloadedAt, build, newState(cfg),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	} {
 		errs = append(errs, m.registry.Register(c))
@@ -136,6 +139,10 @@ func (m *Metrics) Observe(o audit.Observation) {
 	result := "ok"
 	if o.Err != nil {
 		result = "failed"
+	}
+	if o.Stage == "request" {
+		m.calls.WithLabelValues(audit.SourceOf(o.Origin), o.Operation, result).Observe(o.Took.Seconds())
+		return
 	}
 	m.stages.WithLabelValues(o.Stage, audit.SourceOf(o.Origin), result).Observe(o.Took.Seconds())
 }

@@ -235,6 +235,9 @@ func TestToldOf(t *testing.T) {
 	m.Observe(audit.Observation{Stage: "collect", Origin: "aws/1/global", Took: time.Second})
 	m.Observe(audit.Observation{Stage: "collect", Origin: "aws/2/global", Took: time.Second, Err: errors.New("x")})
 	m.Observe(audit.Observation{Stage: "decide", Took: time.Second})
+	m.Observe(audit.Observation{Stage: "request", Origin: "aws/1/global", Operation: "iam:ListUsers", Took: time.Second})
+	m.Observe(audit.Observation{Stage: "request", Origin: "aws/2/global", Operation: "iam:ListUsers", Took: time.Second})
+	m.Observe(audit.Observation{Stage: "request", Origin: "netbox/main", Operation: "GET /api/status/", Took: time.Second, Err: errors.New("x")})
 	m.Observe(audit.Observation{Stage: "run", Trigger: audit.Schedule, Status: audit.Complete, Took: time.Second})
 	m.Observe(audit.Observation{Stage: "run", Trigger: audit.Manual, Took: time.Second, Err: errors.New("x")})
 	m.Decided(100, time.Second)
@@ -243,17 +246,19 @@ func TestToldOf(t *testing.T) {
 	m.Reloaded(false)
 	got := scrape(t, m)
 	for name, want := range map[string]float64{
-		"crosscheck_stage_duration_seconds{ok,aws,collect}":          1,
-		"crosscheck_stage_duration_seconds{failed,aws,collect}":      1,
-		"crosscheck_stage_duration_seconds{ok,,decide}":              1,
-		"crosscheck_run_duration_seconds{complete,schedule}":         1,
-		"crosscheck_run_duration_seconds{failed,manual}":             1,
-		"crosscheck_decision_duration_seconds{}":                     1,
-		"crosscheck_delivery_try_duration_seconds{retried,slack}":    1,
-		"crosscheck_http_requests_total{GET /api/v1/runs,4xx}":       1,
-		"crosscheck_http_request_duration_seconds{GET /api/v1/runs}": 1,
-		"crosscheck_config_reload_success{}":                         0,
-		"crosscheck_config_reload_timestamp_seconds{}":               float64(now.Unix()),
+		"crosscheck_stage_duration_seconds{ok,aws,collect}":                       1,
+		"crosscheck_stage_duration_seconds{failed,aws,collect}":                   1,
+		"crosscheck_stage_duration_seconds{ok,,decide}":                           1,
+		"crosscheck_run_duration_seconds{complete,schedule}":                      1,
+		"crosscheck_source_call_duration_seconds{iam:ListUsers,ok,aws}":           2,
+		"crosscheck_source_call_duration_seconds{GET /api/status/,failed,netbox}": 1,
+		"crosscheck_run_duration_seconds{failed,manual}":                          1,
+		"crosscheck_decision_duration_seconds{}":                                  1,
+		"crosscheck_delivery_try_duration_seconds{retried,slack}":                 1,
+		"crosscheck_http_requests_total{GET /api/v1/runs,4xx}":                    1,
+		"crosscheck_http_request_duration_seconds{GET /api/v1/runs}":              1,
+		"crosscheck_config_reload_success{}":                                      0,
+		"crosscheck_config_reload_timestamp_seconds{}":                            float64(now.Unix()),
 	} {
 		if v, ok := got[name]; !ok || v != want {
 			t.Errorf("%s is %v (%v), want %v", name, v, ok, want)
