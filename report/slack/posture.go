@@ -151,6 +151,9 @@ func (t *tally) warnings() []string {
 	if run.Simulated {
 		out = append(out, ":test_tube: *SIMULATED*: judged as of "+audit.Stamp(run.AsOf)+", which is not when the data was collected. It is no evidence of any period.")
 	}
+	if !run.Scope.Whole() {
+		out = append(out, "*"+partOnly+"* was judged. "+notCounted)
+	}
 	return out
 }
 

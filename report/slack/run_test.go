@@ -95,6 +95,38 @@ func TestNights(t *testing.T) {
 	}
 }
 
+// TestPartOnly: a run of a part says so first, and never looks as if nothing else
+// were open.
+func TestPartOnly(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	s, in := serve(t, c), install(t, c)
+	sink := in.sink(s, in.byWebhook(s))
+	again := func(r *audit.Run) {
+		r.Trigger, r.Scope = audit.Reaudit, audit.Scope{Resources: []string{audittest.Bucket("www")}}
+	}
+	in.night(nil, bucket{name: "www", fails: "STO"}, bucket{name: "logs", fails: "STO"})
+	in.night(again, bucket{name: "www", fails: "STO"})
+	in.night(again, bucket{name: "www"})
+	if err := in.flush(sink); err != nil {
+		t.Fatal(err)
+	}
+	list := s.messages()
+	if len(list) != 3 {
+		t.Fatalf("%d messages, want 3", len(list))
+	}
+	silent(t, list[0].all(), "A PART ONLY")
+	says(t, list[1].text, "crosscheck: A PART ONLY: nothing new, 1 still open")
+	says(t, list[1].all(), "A PART ONLY of Freight platform: nothing new, nothing fixed", "What else is open is not counted.")
+	silent(t, list[1].all(), "white_check_mark")
+	says(t, list[2].all(), "A PART ONLY: 0 new, 1 fixed, 0 still open", "What else is open is not counted.")
+	for _, m := range list[1:] {
+		if first, share := strings.Index(m.all(), "A PART ONLY"), strings.Index(m.all(), "% pass"); first > share {
+			t.Errorf("how many pass comes first:\n%s", m.all())
+		}
+	}
+}
+
 // unread makes a run one that could not read an origin.
 func unread(r *audit.Run) {
 	r.Status = audit.Incomplete
