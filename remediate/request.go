@@ -203,6 +203,9 @@ func (e *Engine) Approve(ctx context.Context, id, by string) (audit.Repair, erro
 	if err != nil {
 		return r, err
 	}
+	if r.State == audit.RepairApproved && r.Decided != nil {
+		return r, fmt.Errorf("repair %s is approved already, by %s", r.ID[:12], r.Decided.By)
+	}
 	if r.Requested == nil || samePerson(r.Requested.By, by) {
 		return r, fmt.Errorf("%s requested it: somebody else must approve it", by)
 	}
