@@ -91,7 +91,7 @@ func (t *tally) outcomes() string {
 func (t *tally) compared() string {
 	switch {
 	case t.before == nil && t.rec.Run.Previous == "" && t.history:
-		return "\nThe first run on record: all that fails is new."
+		return "\nNo complete run is on record before this one."
 	case t.before == nil:
 		return ""
 	}

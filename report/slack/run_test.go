@@ -64,7 +64,7 @@ func TestNights(t *testing.T) {
 			first := in.night(nil, bucket{name: "www", owner: "payments", fails: "STO NET"}, bucket{name: "logs", owner: "platform", fails: "TAG"}, bucket{name: "old", fails: "NET"}, bucket{name: "x", unsure: "NET"})
 			head, thread := deliver(first)
 			says(t, head, "4 new, 0 fixed, 0 still open", "Freight platform", "*58.3 % pass*", "7 pass", "4 fail", "1 not evaluated", "Failing: 1 critical, 2 high, 1 low",
-				"The first run on record", "New for <@U0PAYMENTS> 2, <!subteam^S0PLATFORM> 1, 1 of others", "`"+first.Run.ID[:12]+"`", "crosscheck decisions show ID")
+				"No complete run is on record before this one.", "New for <@U0PAYMENTS> 2, <!subteam^S0PLATFORM> 1, 1 of others", "`"+first.Run.ID[:12]+"`", "crosscheck decisions show ID")
 			all := head + thread
 			says(t, all, "*critical* · *STO-001* Storage cannot", "`www`", "denied s3:GetBucketAcl")
 			if worst, least := strings.Index(all, "*critical*"), strings.Index(all, "*low*"); worst > least {
