@@ -1,6 +1,7 @@
 package remediate_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
@@ -11,17 +12,22 @@ import (
 // night is a run that found all buckets of the world open.
 func night(t *testing.T, w *world, names ...string) audit.Record {
 	t.Helper()
+	return nightOf(t, w, "night", names...)
+}
+
+func nightOf(t *testing.T, w *world, run string, names ...string) audit.Record {
+	t.Helper()
 	verdicts := make([]audit.Verdict, len(names))
 	for i, n := range names {
-		d := w.found(n, "night", audit.Fail)
+		d := w.found(n, run, audit.Fail)
 		verdicts[i] = audit.Verdict{Resource: d.Resource, Name: n, Type: d.Type, Origin: d.Origin, InputDigest: audit.Digest(nil), Decisions: []audit.Decision{d.Decision}}
 	}
-	rec := audittest.Ran(t, "night", verdicts...)
+	rec := audittest.Ran(t, run, verdicts...)
 	rec.Catalog = audit.Catalog{Controls: []audit.Control{{ID: "STO-001", AppliesTo: []string{"aws/" + bucketT}, Digest: audit.Digest([]byte("c"))}}}
 	rec.Run.Counts = []audit.Count{{Control: "STO-001", Listed: 100}}
 	err := rec.Stored(t.Context(), func(v audit.Verdict) error { // decisions are known by the ids that the record gives them
 		for _, d := range v.Decisions {
-			f := w.found(v.Name, "night", audit.Fail)
+			f := w.found(v.Name, run, audit.Fail)
 			f.ID = d.ID
 			w.known[d.ID] = f
 		}
@@ -140,6 +146,61 @@ func TestNoIsNo(t *testing.T) {
 	if got := ran(t, e, r.ID); got.State != audit.RepairVerified {
 		t.Errorf("asked for by a person it is %s (%s)", got.State, got.Reason)
 	}
+}
+
+// TestNightAfterNight: what waits for an approval is not asked for again by the
+// next run, and takes one of the places that a run has; what somebody denied is
+// not asked for again by itself at all, and takes none.
+func TestNightAfterNight(t *testing.T) {
+	t.Parallel()
+	names := []string{"aaa", "bbb"}
+	for name, tt := range map[string]struct {
+		mode  audit.RepairMode
+		deny  bool
+		asked []string // by the second run
+		hand  bool     // a person asks for what was denied
+	}{
+		"waiting":                    {mode: audit.ModeApprove},
+		"denied":                     {mode: audit.ModeApprove, deny: true, asked: []string{"bbb"}},
+		"denied where nobody asks":   {mode: audit.ModeAuto, deny: true, asked: []string{"bbb"}},
+		"denied, and asked for anew": {mode: audit.ModeApprove, deny: true, asked: []string{"bbb"}, hand: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(names...)
+			e, _ := setup(t, w, using(remediate.Use{Mode: tt.mode, MaxTargets: 1, MaxPercent: 100}))
+			first, err := e.Consider(t.Context(), nightOf(t, w, "first", names...))
+			if err != nil || len(first) != 1 || first[0].Name != "aaa" {
+				t.Fatalf("the first run asks for %v, %v", named(first), err)
+			}
+			if tt.deny {
+				if _, err := e.Deny(t.Context(), first[0].ID, boss, "it is our website"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			second, err := e.Consider(t.Context(), nightOf(t, w, "second", names...))
+			if err != nil || !slices.Equal(named(second), tt.asked) {
+				t.Errorf("the second run asks for %v, %v; want %v", named(second), err, tt.asked)
+			}
+			if tt.hand {
+				d := w.found("aaa", "by hand", audit.Fail)
+				w.known[d.ID] = d
+				if r, err := e.Request(t.Context(), d.ID, "", manual); err != nil || r.State != audit.RepairRequested {
+					t.Errorf("asked for by a person it is %s, %v", r.State, err)
+				}
+			}
+			if third, err := e.Consider(t.Context(), nightOf(t, w, "third", names...)); err != nil || len(third) != 0 {
+				t.Errorf("the third run asks for %v, %v", named(third), err)
+			}
+		})
+	}
+}
+
+func named(list []audit.Repair) (out []string) {
+	for _, r := range list {
+		out = append(out, r.Name)
+	}
+	return out
 }
 
 // TestSimulatedRunsAskForNothing: what was judged by another moment is no reason to act.

@@ -52,7 +52,7 @@ func TestRepairIsApprovedDoneAndVerified(t *testing.T) {
 
 func TestWhoMayApprove(t *testing.T) {
 	t.Parallel()
-	w := newWorld("logs", "www")
+	w := newWorld("logs", "www", "mail")
 	e, _ := setup(t, w, func(c *remediate.Config) { c.Approvers = []string{boss, manual, "token:asker", "slack:Asker"} })
 	r, err := e.Request(t.Context(), decisionOf(w, "logs"), "", manual)
 	if err != nil {
@@ -80,6 +80,15 @@ func TestWhoMayApprove(t *testing.T) {
 	www, err := e.Request(t.Context(), decisionOf(w, "www"), "", manual)
 	if err != nil {
 		t.Fatal(err)
+	}
+	mail, err := e.Request(t.Context(), decisionOf(w, "mail"), "", "user:other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"", "repair " + mail.ID[:12] + " is approved already, by " + boss} {
+		if _, err := e.Approve(t.Context(), mail.ID, boss); (err == nil) != (want == "") || err != nil && err.Error() != want {
+			t.Errorf("approved: %v, want %q", err, want)
+		}
 	}
 	w.now = w.now.Add(73 * time.Hour)
 	if _, err := e.Approve(t.Context(), www.ID, boss); err == nil || !strings.Contains(err.Error(), "older than") {

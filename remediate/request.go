@@ -167,6 +167,15 @@ func (e *Engine) one(ctx context.Context, id string) (audit.Repair, bool, error)
 	return list[0], true, nil
 }
 
+// last is the repair of a resource by a runbook that moved last.
+func (e *Engine) last(ctx context.Context, runbook, resource string) (audit.Repair, bool, error) {
+	list, err := e.cfg.Ledger.Repairs(ctx, audit.RepairQuery{Runbook: runbook, Resource: resource, Limit: 1})
+	if err != nil || len(list) == 0 {
+		return audit.Repair{}, false, err
+	}
+	return list[0], true, nil
+}
+
 // move records a repair's next state.
 func (e *Engine) move(ctx context.Context, from audit.RepairState, to audit.Repair, by string) error {
 	return e.cfg.Ledger.Move(ctx, audit.RepairMove{From: from, To: to, By: by, Sinks: e.cfg.Sinks})
@@ -192,6 +201,9 @@ func (e *Engine) Approve(ctx context.Context, id, by string) (audit.Repair, erro
 	r, err := e.decidable(ctx, id, by)
 	if err != nil {
 		return r, err
+	}
+	if r.State == audit.RepairApproved && r.Decided != nil {
+		return r, fmt.Errorf("repair %s is approved already, by %s", r.ID[:12], r.Decided.By)
 	}
 	if r.Requested == nil || samePerson(r.Requested.By, by) {
 		return r, fmt.Errorf("%s requested it: somebody else must approve it", by)
@@ -260,8 +272,8 @@ func (e *Engine) decidable(ctx context.Context, id, by string) (audit.Repair, er
 
 // Consider asks for repairs of what a run found, as far as the modes go: where a
 // runbook is to be approved it is requested, where it is automatic it is
-// approved too. Of each runbook it takes no more than one run may have. It gives
-// those that it asked for now.
+// approved too. Of each runbook it takes no more than one run may have, those
+// that wait since an earlier run included. It gives those that it asked for now.
 func (e *Engine) Consider(ctx context.Context, rec audit.Record) ([]audit.Repair, error) {
 	if rec.Run.Simulated || rec.Run.Trigger == audit.Gate {
 		return nil, nil
@@ -282,8 +294,16 @@ func (e *Engine) Consider(ctx context.Context, rec audit.Record) ([]audit.Repair
 			if use := e.cfg.Uses[r.ID]; use.Mode == audit.ModeSuggest || taken[r.ID] >= atMost(r, use, rec.Run, f.Control) {
 				continue
 			}
+			last, ok, err := e.last(ctx, r.ID, f.Resource)
+			switch {
+			case err != nil:
+				return err
+			case ok && last.State == audit.RepairDenied:
+				continue // only a person asks again
+			case !ok || last.State.Settled():
+				wanted = append(wanted, f)
+			}
 			taken[r.ID]++
-			wanted = append(wanted, f)
 		}
 		return nil
 	})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"regexp"
@@ -107,12 +108,21 @@ func TestDaemonAnswers(t *testing.T) {
 		_, body := a.ask(viewer, http.MethodGet, "/metrics", "")
 		return strings.Contains(body, `crosscheck_deliveries{sink="files",status="delivered"} 1`)
 	})
+	reloaded := func(token string, want int) {
+		t.Helper()
+		_, body := a.ask(token, http.MethodGet, "/metrics", "")
+		if !strings.Contains(body, fmt.Sprintf("\ncrosscheck_config_reload_success %d\n", want)) || strings.Contains(body, "\ncrosscheck_config_reload_timestamp_seconds 0\n") {
+			t.Errorf("the metrics do not say %d of a configuration that was read", want)
+		}
+	}
+	reloaded(viewer, 1)
 	a.home.write(t, "crosscheck.yaml", "version: [")
 	signal(syscall.SIGHUP)
 	await(t, "unreadiness", func() bool {
 		code, _ := a.ask("", http.MethodGet, "/readyz", "")
 		return code == http.StatusServiceUnavailable
 	})
+	reloaded(viewer, 0)
 	// Another token, without a restart: the old one is refused.
 	a.home.write(t, "viewer.token", strings.Repeat("w", 48)+"\n")
 	a.home.write(t, "crosscheck.yaml", askableConfig(""))
@@ -124,6 +134,7 @@ func TestDaemonAnswers(t *testing.T) {
 	if code, _ := a.ask(strings.Repeat("w", 48), http.MethodGet, "/api/v1/runs", ""); code != http.StatusOK {
 		t.Errorf("the new token: %d", code)
 	}
+	reloaded(strings.Repeat("w", 48), 1)
 	stop()
 	if _, err := http.Get(a.url + "/healthz"); err == nil { //nolint:noctx // nobody is to answer
 		t.Error("it still answers")

@@ -18,9 +18,9 @@ func (a *app) configCmd() *cobra.Command {
 	}, &cobra.Command{
 		Use: "check", Short: "Check the configuration and all that it refers to", Args: cobra.NoArgs,
 		Long: `Reads the configuration, the library with its parameters and the exceptions,
-prepares every control for every type that it names, and sees whether secrets,
-Terraform files, kubeconfigs and certificates are where they are said to be. It asks
-no source anything.`,
+prepares every control for every type that it names, and sees whether runbooks,
+secrets, Terraform files, kubeconfigs, profiles of AWS and certificates are where they
+are said to be. It asks no source anything.`,
 		Example: "  crosscheck config check\n  crosscheck --config prod.yaml config check",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.checkConfig(cmd.Context()) },
 	})
@@ -49,7 +49,8 @@ func (a *app) checkConfig(ctx context.Context) error {
 	}
 	cs, cerr := collectors(cfg.Sources, sup)
 	_, serr := schedules(cfg, lib.Catalog, cs)
-	if err := errors.Join(xerr, cerr, serr, local(cfg.Sources), a.checkElastic(cfg.Sinks.Elastic, sup.log), localSlack(cfg.Sinks.Slack)); err != nil {
+	if err := errors.Join(xerr, cerr, serr, local(cfg.Sources), a.checkElastic(cfg.Sinks.Elastic, sup.log), localSlack(cfg.Sinks.Slack),
+		a.checkRepairs(&installation{cfg: cfg, log: sup.log, library: lib})); err != nil {
 		return err
 	}
 	t := newTable(a.out, "ORIGIN")
@@ -64,6 +65,15 @@ func (a *app) checkConfig(ctx context.Context) error {
 	_, err = fmt.Fprintf(a.out, "\n%s: %s, %s, data in %s\n", name(cfg), plural(int64(len(lib.Catalog.Controls)), "control"),
 		plural(int64(len(x.List)), "exception"), cfg.DataDir)
 	return err
+}
+
+// checkRepairs makes what repairs, as far as it can be made without a ledger.
+func (a *app) checkRepairs(in *installation) error {
+	if in.cfg.Remediation == nil {
+		return nil
+	}
+	_, err := a.repairEngine(in)
+	return errors.Join(err, localProfiles("remediation.aws", in.cfg.Remediation.AWS))
 }
 
 func name(cfg configs.Config) string {

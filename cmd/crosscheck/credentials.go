@@ -145,9 +145,7 @@ func awsSession(profile string) (time.Time, bool) {
 			profile = awsconfig.DefaultSharedConfigProfile
 		}
 	}
-	shared, err := awsconfig.LoadSharedConfigProfile(context.Background(), profile, func(o *awsconfig.LoadSharedConfigOptions) {
-		o.ConfigFiles, o.CredentialsFiles = sharedFile("AWS_CONFIG_FILE"), sharedFile("AWS_SHARED_CREDENTIALS_FILE")
-	})
+	shared, err := sharedProfile(profile)
 	if err != nil {
 		return time.Time{}, false
 	}
@@ -169,6 +167,13 @@ func awsSession(profile string) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	return cached.ExpiresAt, true
+}
+
+// sharedProfile reads a profile where AWS's tools look for it.
+func sharedProfile(name string) (awsconfig.SharedConfig, error) {
+	return awsconfig.LoadSharedConfigProfile(context.Background(), name, func(o *awsconfig.LoadSharedConfigOptions) {
+		o.ConfigFiles, o.CredentialsFiles = sharedFile("AWS_CONFIG_FILE"), sharedFile("AWS_SHARED_CREDENTIALS_FILE")
+	})
 }
 
 // sharedFile is where the environment says that a file is; nil: where it usually is.

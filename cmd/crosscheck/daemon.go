@@ -194,6 +194,7 @@ func (d *daemon) enforce(ctx context.Context, f force) error {
 		return err
 	}
 	d.http.replace(f)
+	d.app.measured.Reloaded(true)
 	delivering, cut := context.WithCancel(ctx)
 	f.cut = cut
 	d.mu.Lock()
@@ -288,6 +289,7 @@ func (d *daemon) reload(ctx context.Context) {
 		err = d.enforce(context.WithoutCancel(ctx), f)
 	}
 	if err != nil {
+		d.app.measured.Reloaded(false)
 		d.set(func(s *daemonState) { s.ConfigError = err.Error() })
 		d.refused(ctx, err)
 		return

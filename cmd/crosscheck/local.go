@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/crosscheck-dev/crosscheck/configs"
@@ -27,6 +28,7 @@ func local(s configs.Sources) error {
 			errs = append(errs, fmt.Errorf("sources.kubernetes[%d]: %w", i, err))
 		}
 	}
+	errs = append(errs, localProfiles("sources.aws", s.AWS))
 	for i, n := range s.NetBox {
 		if err := localAuthority(n.CAFile); err != nil {
 			errs = append(errs, fmt.Errorf("sources.netbox[%d].ca_file: %w", i, err))
@@ -75,6 +77,23 @@ func localContext(k configs.Kubernetes) error {
 		return fmt.Errorf("%s has no context %q", where, name)
 	}
 	return nil
+}
+
+// localProfiles looks for the profiles of AWS that are named.
+func localProfiles(field string, accounts []configs.AWS) error {
+	var errs []error
+	for i, a := range accounts {
+		if a.Profile == "" {
+			continue
+		}
+		var none awsconfig.SharedConfigProfileNotExistError
+		if _, err := sharedProfile(a.Profile); errors.As(err, &none) {
+			errs = append(errs, fmt.Errorf("%s[%d].profile: there is no profile %q in AWS's configuration files", field, i, a.Profile))
+		} else if err != nil {
+			errs = append(errs, fmt.Errorf("%s[%d].profile: %w", field, i, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func localAuthority(path string) error {

@@ -187,6 +187,9 @@ func (a *app) printRepair(r audit.Repair, events []audit.RepairEvent, waits stri
 			continue
 		}
 		text := audit.Stamp(s.step.At) + " by " + s.step.By
+		if s.step == r.Acted && s.step.Outcome != "" {
+			text += "; just before it"
+		}
 		if s.step.Outcome != "" {
 			text += fmt.Sprintf(": %s in run %s, decision %s", s.step.Outcome, short(s.step.Run), short(s.step.Decision))
 		} else if s.step.Run != "" {

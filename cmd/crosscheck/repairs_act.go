@@ -100,6 +100,8 @@ func (a *app) denyCmd() *cobra.Command {
 	var reason, output string
 	cmd := &cobra.Command{
 		Use: "deny REPAIR", Short: "Keep a repair from acting, for good", Args: wanted(1, 1, "a repair's id"),
+		Long: `Keeps a requested or approved repair from acting, for good. What a later run finds on
+the resource is not asked for again by itself: a person has to request it.`,
 		Example: "  crosscheck repairs deny 81bc07 --reason 'the bucket is our website'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.moveRepair(cmd.Context(), output, func(ctx context.Context, e *remediate.Engine, by string) (audit.Repair, error) {

@@ -48,6 +48,7 @@ type shown struct {
 	Replaces     string           `json:"replaces,omitempty"` // the decision that this one judged again
 	ReplacedBy   *replacement     `json:"replaced_by,omitempty"`
 	Pack         *ledger.Pack     `json:"pack,omitempty"`
+	repairs      []string         // the runbooks in use that are made for it
 }
 
 type shownRun struct {
@@ -76,10 +77,28 @@ func (a *app) showDecision(ctx context.Context, prefix, output string) (err erro
 	if output == "json" {
 		return a.json(s)
 	}
+	if s.repairs, err = a.repairsOf(in, d); err != nil {
+		return err
+	}
 	var buf bytes.Buffer
 	s.print(&buf, a.command)
 	_, err = a.out.Write(buf.Bytes())
 	return err
+}
+
+// repairsOf names the runbooks in use that are made for a decision.
+func (a *app) repairsOf(in *installation, d audit.Found) (out []string, err error) {
+	if in.cfg.Remediation == nil {
+		return nil, nil
+	}
+	e, err := a.repairEngine(in)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range e.Candidates(d) {
+		out = append(out, r.ID)
+	}
+	return out, nil
 }
 
 // runsBack is how many runs are searched for a pass, which takes their snapshots.
@@ -288,6 +307,9 @@ func (s shown) print(w *bytes.Buffer, command func(string) string) {
 			line("  %s:\n%s", tool, indent(indent(s.Control.Fix[tool])))
 		}
 		line("  then: %s", command("reaudit "+short(d.ID)))
+		if len(s.repairs) > 0 {
+			line("  or, by runbook %s: %s", strings.Join(s.repairs, " or "), command("repairs suggest "+short(d.ID)))
+		}
 	}
 	if e := s.Exception; e != nil {
 		line("\nACCEPTED RISK\n  %s until %s, %s\n  %s\n  asked for by %s, approved by %s on %s", e.ID, e.Expires.Format(time.DateOnly), printable(e.Ticket),

@@ -213,7 +213,7 @@ func TestOriginFails(t *testing.T) {
 		call   string
 		says   []string
 	}{
-		"another account": {func(e *estate) { e.account = "999988887777" }, nil, audit.AccessDenied, "sts:GetCallerIdentity", []string{"999988887777", account, "role_arn"}},
+		"another account": {func(e *estate) { e.account = "999988887777" }, nil, audit.AccessDenied, "sts:GetCallerIdentity", []string{"999988887777", account, "role.arn"}},
 		"expired":         {identity("ExpiredToken", 403), nil, audit.Unauthenticated, "sts:GetCallerIdentity", []string{account, "ExpiredToken"}},
 		"unknown key":     {identity("InvalidClientTokenId", 403), nil, audit.Unauthenticated, "sts:GetCallerIdentity", nil},
 		"throttled":       {identity("Throttling", 400), nil, audit.Throttled, "sts:GetCallerIdentity", nil},

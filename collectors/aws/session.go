@@ -198,7 +198,7 @@ func (s *session) identify(ctx context.Context) (string, error) {
 	account, arn := sdk.ToString(out.Account), sdk.ToString(out.Arn)
 	if account != s.cfg.Account {
 		return "", &audit.SourceError{Code: audit.AccessDenied, Operation: identityCall, Err: fmt.Errorf(
-			"the credentials are of account %q, but account %s is configured: use its credentials, or set role_arn to a role of it", account, s.cfg.Account)}
+			"the credentials are of account %q, but account %s is configured: use its credentials, or set role.arn to a role of it", account, s.cfg.Account)}
 	}
 	if arn == "" || strings.ContainsFunc(arn, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return "", &audit.SourceError{Code: audit.Failed, Operation: identityCall, Err: fmt.Errorf("account %s: the answer %q is no ARN", s.cfg.Account, arn)}

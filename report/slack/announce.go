@@ -113,8 +113,12 @@ func (s *Sink) repair(r audit.Repair, key string) message {
 	if r.State == audit.RepairRequested {
 		mark = strings.TrimSpace(mention(s.cfg.Owners[r.Owner])+" ") + " "
 	}
-	m.section(strings.TrimSpace(fmt.Sprintf("%s%s (version %s) on %s %s in %s\nviolates %s, decision %s", mark, code(r.Runbook), plain(clip(r.Version, 40)),
-		plain(clip(r.Type, 60)), code(cmp.Or(r.Name, r.Resource)), code(r.Origin), plain(clip(r.Control, 40)), code(short(r.Decision)))))
+	owner := ""
+	if r.Owner != "" {
+		owner = ", owner " + code(clip(tidy(r.Owner), 60))
+	}
+	m.section(strings.TrimSpace(fmt.Sprintf("%s%s (version %s) on %s %s in %s%s\nviolates %s, decision %s", mark, code(r.Runbook), plain(clip(r.Version, 40)),
+		plain(clip(r.Type, 60)), code(cmp.Or(r.Name, r.Resource)), code(r.Origin), owner, plain(clip(r.Control, 40)), code(short(r.Decision)))))
 	if r.Reason != "" {
 		m.section(plain(r.Reason))
 	}
@@ -122,9 +126,9 @@ func (s *Sink) repair(r audit.Repair, key string) message {
 	for _, st := range []struct {
 		word string
 		step *audit.RepairStep
-	}{{"asked for", r.Requested}, {decidedWord(r), r.Decided}, {"carried out", r.Acted}, {"verified", r.Verified}, {"rolled back", r.Undone}, {"settled", r.Settled}} {
+	}{{"asked for", r.Requested}, {decidedWord(r), r.Decided}, {actedWord(r), r.Acted}, {"verified", r.Verified}, {"rolled back", r.Undone}, {"settled", r.Settled}} {
 		if st.step != nil {
-			steps = append(steps, stepLine(st.word, *st.step))
+			steps = append(steps, stepLine(st.word, *st.step, st.step == r.Acted))
 		}
 	}
 	if len(steps) > 0 {
@@ -184,10 +188,21 @@ func decidedWord(r audit.Repair) string {
 	return "approved"
 }
 
-func stepLine(word string, st audit.RepairStep) string {
+func actedWord(r audit.Repair) string {
+	if r.State == audit.RepairActing || r.State == audit.RepairUnknown {
+		return "begun"
+	}
+	return "carried out"
+}
+
+// stepLine is one step. The outcome of the act itself is what was judged just before.
+func stepLine(word string, st audit.RepairStep, act bool) string {
 	line := fmt.Sprintf("• %s %s", word, audit.Stamp(st.At))
 	if st.By != "" {
 		line += " by " + code(clip(st.By, 60))
+	}
+	if act && st.Outcome != "" {
+		line += "; just before it"
 	}
 	if st.Outcome != "" {
 		line += ": " + plain(strings.ReplaceAll(string(st.Outcome), "_", " "))

@@ -139,6 +139,38 @@ func TestRepairsWithout(t *testing.T) {
 	}
 }
 
+// TestRepairSteps: that the control failed just before a repair does not read as
+// if the repair had, and what has only begun is not called carried out.
+func TestRepairSteps(t *testing.T) {
+	t.Parallel()
+	before := &audit.RepairStep{At: audittest.Moment, By: "aws s3-block-public-access", Outcome: audit.Fail, Decision: audit.Digest([]byte("before"))}
+	after := &audit.RepairStep{At: audittest.Moment, By: "re-audit", Outcome: audit.Pass, Decision: audit.Digest([]byte("after"))}
+	for state, tt := range map[audit.RepairState]struct{ says, not string }{
+		audit.RepairActing:   {"• begun ", "carried out"},
+		audit.RepairUnknown:  {"• begun ", "carried out"},
+		audit.RepairVerified: {"• carried out ", "begun"},
+	} {
+		t.Run(string(state), func(t *testing.T) {
+			t.Parallel()
+			c := newClock()
+			s, in := serve(t, c), install(t, c)
+			r := repairOf(state)
+			r.Owner, r.Acted, r.Verified = "web", before, nil
+			if state == audit.RepairVerified {
+				r.Verified = after
+			}
+			in.announce(in.sink(s, nil), audit.Announcement{Kind: audit.OfRepair, Key: r.ID, Repair: r})
+			text := s.messages()[0].all()
+			says(t, text, tt.says, "`aws s3-block-public-access`; just before it: fail, decision `"+before.Decision[:12]+"`", "owner `web`")
+			if r.Verified != nil {
+				says(t, text, "`re-audit`: pass, decision `"+after.Decision[:12]+"`")
+			}
+			head, _, _ := strings.Cut(text, "\n• ")
+			silent(t, strings.TrimPrefix(text, head), tt.not)
+		})
+	}
+}
+
 func spells(n int) (out []audit.Spell) {
 	for i := range n {
 		at := audittest.Moment.AddDate(0, 0, -i)

@@ -91,7 +91,7 @@ func (t *tally) outcomes() string {
 func (t *tally) compared() string {
 	switch {
 	case t.before == nil && t.rec.Run.Previous == "" && t.history:
-		return "\nThe first run on record: all that fails is new."
+		return "\nNo complete run is on record before this one."
 	case t.before == nil:
 		return ""
 	}
@@ -150,6 +150,9 @@ func (t *tally) warnings() []string {
 	}
 	if run.Simulated {
 		out = append(out, ":test_tube: *SIMULATED*: judged as of "+audit.Stamp(run.AsOf)+", which is not when the data was collected. It is no evidence of any period.")
+	}
+	if !run.Scope.Whole() {
+		out = append(out, "*"+partOnly+"* was judged. "+notCounted)
 	}
 	return out
 }

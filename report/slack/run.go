@@ -55,6 +55,9 @@ func (s *Sink) full(t *tally, key string, threaded bool) (message, []message) {
 	if !t.history {
 		what = number(t.open.n) + " fail"
 	}
+	if !t.rec.Run.Scope.Whole() {
+		what = partOnly + ": " + what
+	}
 	if t.rec.Run.Simulated {
 		what = "SIMULATED: " + what
 	}
@@ -151,6 +154,12 @@ func (s *Sink) thread(t *tally, key string) (out []message) {
 	return out
 }
 
+// What a run of a part says first, so that nobody takes its counts for the whole.
+const (
+	partOnly   = "A PART ONLY"
+	notCounted = "What else is open is not counted."
+)
+
 // calm is the short message of a run that changed nothing.
 func (s *Sink) calm(t *tally, key string) message {
 	var m message
@@ -162,7 +171,11 @@ func (s *Sink) calm(t *tally, key string) message {
 			open = append(open, number(p.by[i])+" "+string(sev))
 		}
 	}
-	text := fmt.Sprintf(":white_check_mark: %s: nothing new, nothing fixed. %s %% pass, %s still open", plain(t.title()), tenths(share, false), number(t.open.n))
+	what, of, note := "nothing new", ":white_check_mark: "+plain(t.title()), ""
+	if !t.rec.Run.Scope.Whole() {
+		what, of, note = partOnly+": "+what, partOnly+" of "+plain(t.title()), " "+notCounted
+	}
+	text := fmt.Sprintf("%s: nothing new, nothing fixed. %s %% pass, %s still open", of, tenths(share, false), number(t.open.n))
 	if len(open) > 0 {
 		text += " (" + strings.Join(open, ", ") + ")"
 	}
@@ -172,8 +185,8 @@ func (s *Sink) calm(t *tally, key string) message {
 	if t.lost > 0 {
 		text += ", " + number(t.lost) + " open that still cannot be seen"
 	}
-	m.fallback = fmt.Sprintf("crosscheck: nothing new, %s still open", number(t.open.n))
-	m.section(text + ".")
+	m.fallback = fmt.Sprintf("crosscheck: %s, %s still open", what, number(t.open.n))
+	m.section(text + "." + note)
 	m.context(t.foot(s, key))
 	return m
 }
@@ -182,9 +195,6 @@ func (s *Sink) calm(t *tally, key string) message {
 func (t *tally) foot(s *Sink, key string) string {
 	run := t.rec.Run
 	list := []string{"run " + code(short(run.ID)), "as of " + audit.Stamp(run.AsOf), plain(string(run.Trigger))}
-	if !run.Scope.Whole() {
-		list = append(list, "a part of everything: scoped")
-	}
 	if run.Repair != "" {
 		list = append(list, "verifies repair "+code(short(run.Repair)))
 	}

@@ -64,7 +64,7 @@ func TestNights(t *testing.T) {
 			first := in.night(nil, bucket{name: "www", owner: "payments", fails: "STO NET"}, bucket{name: "logs", owner: "platform", fails: "TAG"}, bucket{name: "old", fails: "NET"}, bucket{name: "x", unsure: "NET"})
 			head, thread := deliver(first)
 			says(t, head, "4 new, 0 fixed, 0 still open", "Freight platform", "*58.3 % pass*", "7 pass", "4 fail", "1 not evaluated", "Failing: 1 critical, 2 high, 1 low",
-				"The first run on record", "New for <@U0PAYMENTS> 2, <!subteam^S0PLATFORM> 1, 1 of others", "`"+first.Run.ID[:12]+"`", "crosscheck decisions show ID")
+				"No complete run is on record before this one.", "New for <@U0PAYMENTS> 2, <!subteam^S0PLATFORM> 1, 1 of others", "`"+first.Run.ID[:12]+"`", "crosscheck decisions show ID")
 			all := head + thread
 			says(t, all, "*critical* · *STO-001* Storage cannot", "`www`", "denied s3:GetBucketAcl")
 			if worst, least := strings.Index(all, "*critical*"), strings.Index(all, "*low*"); worst > least {
@@ -92,6 +92,38 @@ func TestNights(t *testing.T) {
 				t.Errorf("an incomplete run does not say so first:\n%s", head)
 			}
 		})
+	}
+}
+
+// TestPartOnly: a run of a part says so first, and never looks as if nothing else
+// were open.
+func TestPartOnly(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	s, in := serve(t, c), install(t, c)
+	sink := in.sink(s, in.byWebhook(s))
+	again := func(r *audit.Run) {
+		r.Trigger, r.Scope = audit.Reaudit, audit.Scope{Resources: []string{audittest.Bucket("www")}}
+	}
+	in.night(nil, bucket{name: "www", fails: "STO"}, bucket{name: "logs", fails: "STO"})
+	in.night(again, bucket{name: "www", fails: "STO"})
+	in.night(again, bucket{name: "www"})
+	if err := in.flush(sink); err != nil {
+		t.Fatal(err)
+	}
+	list := s.messages()
+	if len(list) != 3 {
+		t.Fatalf("%d messages, want 3", len(list))
+	}
+	silent(t, list[0].all(), "A PART ONLY")
+	says(t, list[1].text, "crosscheck: A PART ONLY: nothing new, 1 still open")
+	says(t, list[1].all(), "A PART ONLY of Freight platform: nothing new, nothing fixed", "What else is open is not counted.")
+	silent(t, list[1].all(), "white_check_mark")
+	says(t, list[2].all(), "A PART ONLY: 0 new, 1 fixed, 0 still open", "What else is open is not counted.")
+	for _, m := range list[1:] {
+		if first, share := strings.Index(m.all(), "A PART ONLY"), strings.Index(m.all(), "% pass"); first > share {
+			t.Errorf("how many pass comes first:\n%s", m.all())
+		}
 	}
 }
 
