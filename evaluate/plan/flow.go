@@ -33,6 +33,8 @@ type analysis struct {
 	set  *readSet
 	memo map[string]value
 	skip map[string]bool
+
+	lists [][]change // that were used
 }
 
 // frame is one function under analysis. A local takes a new value within a
@@ -40,12 +42,15 @@ type analysis struct {
 type frame struct {
 	*analysis
 	env      map[ir.Local]value
-	changed  []map[ir.Local]change // for each open block, the locals changed in it
+	changed  [][]change // for each open block, the locals changed in it
 	returned value
 }
 
 // change is what a local was when a block began, and all that it was given in it.
-type change struct{ before, given value }
+type change struct {
+	local         ir.Local
+	before, given value
+}
 
 func (a *analysis) call(f *ir.Func, args []value) value {
 	key := nameOf(f, args)
@@ -66,6 +71,14 @@ func (a *analysis) call(f *ir.Func, args []value) value {
 	return fr.returned
 }
 
+// list is an empty one, used before if there is such.
+func (a *analysis) list() (out []change) {
+	if n := len(a.lists); n > 0 {
+		out, a.lists = a.lists[n-1], a.lists[:n-1]
+	}
+	return out
+}
+
 // nameOf names a function with its arguments.
 func nameOf(f *ir.Func, args []value) string {
 	b := []byte(f.Name)
@@ -78,18 +91,19 @@ func nameOf(f *ir.Func, args []value) string {
 // nested runs a block that may be left early: what it gave a local may hold afterwards.
 // It tells whether any local may now be more than before.
 func (f *frame) nested(b *ir.Block) (grown bool) {
-	f.changed = append(f.changed, nil)
+	f.changed = append(f.changed, f.list())
 	for _, s := range b.Stmts {
 		f.stmt(s)
 	}
 	inside := f.changed[len(f.changed)-1]
 	f.changed = f.changed[:len(f.changed)-1]
-	for l, c := range inside {
+	for _, c := range inside {
 		joined := c.before.join(c.given)
 		grown = grown || !joined.equal(c.before)
-		f.env[l] = c.before
-		f.assign(l, joined)
+		f.env[c.local] = c.before
+		f.assign(c.local, joined)
 	}
+	f.lists = append(f.lists, inside[:0])
 	return grown
 }
 
@@ -114,17 +128,13 @@ func (f *frame) assign(l ir.Local, v value) { f.change(l, v, v) }
 // change sets a local, and notes what the innermost block gave it.
 func (f *frame) change(l ir.Local, v, given value) {
 	if n := len(f.changed); n > 0 {
-		m := f.changed[n-1]
-		if m == nil {
-			m = map[ir.Local]change{}
-			f.changed[n-1] = m
+		list := f.changed[n-1]
+		i := slices.IndexFunc(list, func(c change) bool { return c.local == l })
+		if i < 0 {
+			i, list = len(list), append(list, change{local: l, before: f.env[l]})
+			f.changed[n-1] = list
 		}
-		c, ok := m[l]
-		if !ok {
-			c.before = f.env[l]
-		}
-		c.given = c.given.join(given)
-		m[l] = c
+		list[i].given = list[i].given.join(given)
 	}
 	f.env[l] = v
 }

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
@@ -44,12 +45,15 @@ func readFolder(dir string) (_ *folder, err error) {
 	defer func() { err = errors.Join(err, open.Close()) }()
 	const share = 64 // files that one worker reads after another
 	parts := make([]folder, (len(entries)+share-1)/share)
+	buffers := sync.Pool{New: func() any { return new([]byte) }}
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range parts {
 		g.Go(func() error {
+			buf := buffers.Get().(*[]byte)
+			defer buffers.Put(buf)
 			parts[i].counts = map[string]int64{}
-			return parts[i].read(int(open.Fd()), entries[i*share:min((i+1)*share, len(entries))])
+			return parts[i].read(int(open.Fd()), entries[i*share:min((i+1)*share, len(entries))], buf)
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -65,14 +69,16 @@ func readFolder(dir string) (_ *folder, err error) {
 	return f, nil
 }
 
-func (f *folder) read(dir int, entries []os.DirEntry) error {
-	buf, lines := make([]byte, 0, blockBytes), 0
+func (f *folder) read(dir int, entries []os.DirEntry, buffer *[]byte) error {
+	buf, lines := (*buffer)[:0], 0
+	defer func() { *buffer = buf }()
 	end := func() {
-		content := buf
+		content := bytes.Clone(buf)
 		f.blocks = append(f.blocks, audit.Block{
 			Size: len(content), Lines: lines,
 			Read: func(_ context.Context, to []byte) ([]byte, error) { return append(to, content...), nil },
 		})
+		buf, lines = buf[:0], 0
 	}
 	for _, e := range entries {
 		from := len(buf)
@@ -88,7 +94,6 @@ func (f *folder) read(dir int, entries []os.DirEntry) error {
 		buf = append(buf, '\n')
 		if lines++; len(buf) >= blockBytes*3/4 {
 			end()
-			buf, lines = make([]byte, 0, blockBytes), 0
 		}
 	}
 	if lines > 0 {
@@ -183,7 +188,7 @@ func childDecide(ctx context.Context, library, files string, out io.Writer) erro
 	}
 	w := bufio.NewWriterSize(out, 64<<10)
 	var r renderer
-	j := audit.Judgement{AsOf: moment, Snapshots: []audit.Snapshot{data.snapshot()}, Vault: data}
+	j := audit.Judgement{AsOf: moment, Snapshots: []audit.Snapshot{data.snapshot()}, Vault: data, Reuse: true}
 	err = e.Decide(ctx, j, func(v audit.Verdict) error {
 		if err := r.emit(v); err != nil {
 			return err
