@@ -8,6 +8,7 @@ import (
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/configs"
+	"github.com/crosscheck-dev/crosscheck/evidence/ledger"
 	"github.com/crosscheck-dev/crosscheck/report/nudge"
 	"github.com/crosscheck-dev/crosscheck/report/slack"
 )
@@ -19,6 +20,7 @@ func (a *app) slack(in *installation, cfg configs.Slack) (audit.Sink, error) {
 		Command: a.command, Now: a.now,
 		Runs:  func(ctx context.Context, id string) (audit.Run, error) { return in.ledger.Run(ctx, id) },
 		Asked: func(ctx context.Context, repair string) (string, error) { return in.ledger.Asked(ctx, "slack", repair) },
+		About: in.violated,
 	}
 	if !cfg.Webhook.IsZero() {
 		out.Webhook = cfg.Webhook.Reveal
@@ -27,6 +29,21 @@ func (a *app) slack(in *installation, cfg configs.Slack) (audit.Sink, error) {
 		out.Token = cfg.Token.Reveal
 	}
 	return slack.New(out)
+}
+
+// violated finds the decision that a repair is about. Nothing is known of one that
+// is not on record any more.
+func (in *installation) violated(ctx context.Context, r audit.Repair) (v slack.Violated, err error) {
+	d, rec, err := in.find(ctx, r.Decision)
+	switch {
+	case errors.As(err, new(*ledger.NotFoundError)):
+		return v, nil
+	case err != nil:
+		return v, err
+	}
+	v.Violations = d.Violations
+	v.Control, _ = rec.Catalog.Control(d.Control)
+	return v, nil
 }
 
 // interactions makes the handler of Slack's buttons, nil where none is configured.

@@ -99,7 +99,7 @@ func tools(x audit.Nudge) []string {
 var alike = map[string][]string{audit.Kubernetes: {"kubectl"}, audit.AWS: {"terraform"}}
 
 // repair makes the message that asks for an approval, or tells how a repair went.
-func (s *Sink) repair(r audit.Repair, key string) message {
+func (s *Sink) repair(r audit.Repair, about Violated, key string) message {
 	var m message
 	word, mark := states[r.State], ""
 	if word == "" {
@@ -119,6 +119,9 @@ func (s *Sink) repair(r audit.Repair, key string) message {
 	}
 	m.section(strings.TrimSpace(fmt.Sprintf("%s%s (version %s) on %s %s in %s%s\nviolates %s, decision %s", mark, code(r.Runbook), plain(clip(r.Version, 40)),
 		plain(clip(r.Type, 60)), code(cmp.Or(r.Name, r.Resource)), code(r.Origin), owner, plain(clip(r.Control, 40)), code(short(r.Decision)))))
+	if text := about.words(s.command("decisions show " + short(r.Decision))); text != "" {
+		m.section(text)
+	}
 	if r.Reason != "" {
 		m.section(plain(r.Reason))
 	}
@@ -139,6 +142,36 @@ func (s *Sink) repair(r audit.Repair, key string) message {
 	}
 	m.context("repair "+code(short(r.ID)), "run "+code(short(r.Run)), typed(s.command("repairs show "+short(r.ID))), "key "+code(short(key)))
 	return m
+}
+
+// about is what whoever approves has to know: what a repair would mend.
+func (s *Sink) about(ctx context.Context, r audit.Repair) (Violated, error) {
+	if s.cfg.About == nil || r.State != audit.RepairRequested && r.State != audit.RepairSuggested {
+		return Violated{}, nil
+	}
+	v, err := s.cfg.About(ctx, r)
+	if err != nil {
+		return v, fmt.Errorf("finding what repair %s would mend: %w", short(r.ID), err)
+	}
+	return v, nil
+}
+
+// mostFound is how many violations the message of a repair tells.
+const mostFound = 3
+
+// words say what is violated, how bad that is, and what was found.
+func (v Violated) words(more string) string {
+	if v.Control.ID == "" {
+		return ""
+	}
+	lines := []string{fmt.Sprintf("*%s* · %s", plain(clip(v.Control.Title, 200)), plain(string(v.Control.Severity)))}
+	for _, x := range v.Violations[:min(len(v.Violations), mostFound)] {
+		lines = append(lines, fmt.Sprintf("• %s, at %s", plain(clip(tidy(x.Message), 300)), code(clip(tidy(x.Path), 120))))
+	}
+	if n := len(v.Violations) - mostFound; n > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more: %s", n, typed(more)))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // proposal says what would be done, and how to have it done.

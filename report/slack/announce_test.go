@@ -75,10 +75,17 @@ func TestRepairs(t *testing.T) {
 	t.Parallel()
 	c := newClock()
 	s, in := serve(t, c), install(t, c)
-	sink := in.sink(s, in.asked)
+	sink := in.sink(s, func(cfg *slack.Config) {
+		in.asked(cfg)
+		cfg.About = func(_ context.Context, r audit.Repair) (slack.Violated, error) {
+			v := audit.Violation{Message: "the block is off <!here>", Path: "/data/a`b"}
+			return slack.Violated{Control: audit.Control{ID: r.Control, Title: "Buckets are closed <@U0X>", Severity: "high"}, Violations: []audit.Violation{v, v, v, v, v}}, nil
+		}
+	})
 	r := repairOf(audit.RepairRequested)
 	in.announce(sink, audit.Announcement{Kind: audit.OfRepair, Key: r.ID + " requested", Repair: r})
 	list := s.messages()
+	says(t, list[0].all(), "*Buckets are closed &lt;@U0X&gt;* · high", "• the block is off &lt;!here&gt;, at `/data/a", "and 2 more: ", "decisions show "+r.Decision[:12])
 	says(t, list[0].all(), "waits for an approval", "`s3-block-public-access` (version 1)", "decision `"+r.Decision[:12]+"`", "asked for", "by `jo`", "`bucket` = `www'; rm -rf / &lt;@U0X&gt;`", "characters more", "would change:")
 	var buttons []string
 	for _, b := range list[0].blocks {
@@ -107,7 +114,7 @@ func TestRepairs(t *testing.T) {
 		in.announce(sink, audit.Announcement{Kind: audit.OfRepair, Key: r.ID + " " + string(state), Repair: r})
 		m := s.messages()[before]
 		says(t, m.all(), want, "because &lt;!channel&gt;", "decision `"+audit.Digest([]byte("D2"))[:12]+"`", "by `sam`")
-		silent(t, m.all(), "crosscheck_approve", "Dry run")
+		silent(t, m.all(), "crosscheck_approve", "Dry run", "Buckets are closed")
 		if m.thread != list[0].ts {
 			t.Errorf("%s: it is not in the thread of the message that asked", state)
 		}

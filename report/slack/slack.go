@@ -33,12 +33,20 @@ type Config struct {
 	Buttons   bool                   // repairs can be approved and denied by button: see Interactions
 	Details   int                    // how much of each list is told, default 200
 
-	Command func(rest string) string                                   // renders a command as it is typed; default: after crosscheck
-	Runs    func(ctx context.Context, id string) (audit.Run, error)    // a run on record, to compare with; may be nil
-	Asked   func(ctx context.Context, repair string) (string, error)   // the note of the delivery that asked for a repair, empty if there is none; may be nil
-	Wait    func(ctx context.Context, d time.Duration) (stopped error) // default: by the clock
-	Now     func() time.Time                                           // required
-	Client  *http.Client                                               // default: one with a time limit
+	Command func(rest string) string                                    // renders a command as it is typed; default: after crosscheck
+	Runs    func(ctx context.Context, id string) (audit.Run, error)     // a run on record, to compare with; may be nil
+	Asked   func(ctx context.Context, repair string) (string, error)    // the note of the delivery that asked for a repair, empty if there is none; may be nil
+	About   func(ctx context.Context, r audit.Repair) (Violated, error) // what a repair would mend; may be nil
+	Wait    func(ctx context.Context, d time.Duration) (stopped error)  // default: by the clock
+	Now     func() time.Time                                            // required
+	Client  *http.Client                                                // default: one with a time limit
+}
+
+// Violated is a control and what it found. Its zero value is something that is
+// not on record any more.
+type Violated struct {
+	Control    audit.Control
+	Violations []audit.Violation
 }
 
 // Sink posts to Slack. It promises at least once; the delivery's key is in the
@@ -131,7 +139,11 @@ func (s *Sink) Announce(ctx context.Context, a audit.Announcement, d audit.Deliv
 		if err != nil {
 			return err
 		}
-		return s.post(ctx, d, at, s.repair(*a.Repair, d.Key()), nil)
+		about, err := s.about(ctx, *a.Repair)
+		if err != nil {
+			return err
+		}
+		return s.post(ctx, d, at, s.repair(*a.Repair, about, d.Key()), nil)
 	}
 	return fmt.Errorf("announcement %q holds nothing", a.Key)
 }
