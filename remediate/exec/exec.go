@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -211,6 +212,13 @@ func (r *Runner) run(ctx context.Context, c remediate.Call, argv []any, env map[
 	}
 	if len(args) == 0 || !slices.Contains(r.cfg.Programs, args[0]) {
 		return "", "", errors.New("the program is not among remediation.exec.programs")
+	}
+	info, err := os.Stat(args[0])
+	switch {
+	case err != nil:
+		return "", "", err
+	case info.Mode().Perm()&0o022 != 0:
+		return "", "", fmt.Errorf("%s: others may write it, and what they write would be run: chmod go-w %s", args[0], args[0])
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // one of the configured programs; values are whole arguments
 	cmd.Dir, cmd.Stdin = r.cfg.Dir, bytes.NewReader(stdin)

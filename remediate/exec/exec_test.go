@@ -244,3 +244,19 @@ func TestCaptureOfBytes(t *testing.T) {
 		t.Errorf("Capture() = %s", got)
 	}
 }
+
+// TestWritable: a program that others may write is not run.
+func TestWritable(t *testing.T) {
+	t.Parallel()
+	p := program(t, "echo ran")
+	r, b := runner(t, exec.Config{Programs: []string{p}}), runbook(t, "{argv: ["+p+"]}")
+	for mode, want := range map[os.FileMode]bool{0o700: true, 0o755: true, 0o775: false, 0o702: false} {
+		if err := os.Chmod(p, mode); err != nil { //nolint:gosec // that is what is tried
+			t.Fatal(err)
+		}
+		out, err := r.Act(t.Context(), call(b, "x"))
+		if (err == nil) != want || strings.Contains(out, "ran") != want {
+			t.Errorf("%v: %q, %v", mode, out, err)
+		}
+	}
+}
