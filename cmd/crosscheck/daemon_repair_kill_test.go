@@ -70,24 +70,7 @@ func TestKillDaemonRepairing(t *testing.T) {
 	}
 	n := 8 + repairKills/2
 	h.write(t, "state.tfstate", disks(n))
-	rng := rand.New(rand.NewPCG(7, uint64(n)))
-	for range repairKills {
-		cmd, stderr := startDaemon(t, h)
-		kill := time.AfterFunc(time.Second+time.Duration(rng.Int64N(int64(4*time.Second))), func() { _ = cmd.Process.Kill() })
-		err := cmd.Wait()
-		if kill.Stop(); err == nil || cmd.ProcessState.ExitCode() >= 0 {
-			t.Fatalf("the daemon ended by itself: %v\n%s", err, stderr)
-		}
-	}
-	cmd, stderr := startDaemon(t, h)
-	await(t, "the last daemon", func() bool { return strings.Contains(stderr.String(), "daemon started") })
-	l, err := ledger.Open(t.Context(), h.ledger())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	list := settledAll(t, l, n)
-	stopDaemon(t, cmd, stderr)
+	l, list := repairedUnderFire(t, h, 7, n)
 	h.exits(t, []int{exitOK}, nil, "deliveries", "retry")
 	checkRepairedOnce(t, h, list)
 	cut := 0
@@ -107,18 +90,51 @@ func TestKillDaemonRepairing(t *testing.T) {
 	}
 }
 
-func checkRepairedOnce(t *testing.T, h home, list []audit.Repair) {
+// repairedUnderFire kills daemons at random moments, and has a last one settle the
+// repairs of n resources.
+func repairedUnderFire(t *testing.T, h home, seed uint64, n int) (*ledger.Ledger, []audit.Repair) {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(seed, uint64(n)))
+	for range repairKills {
+		cmd, stderr := startDaemon(t, h)
+		kill := time.AfterFunc(time.Second+time.Duration(rng.Int64N(int64(4*time.Second))), func() { _ = cmd.Process.Kill() })
+		err := cmd.Wait()
+		if kill.Stop(); err == nil || cmd.ProcessState.ExitCode() >= 0 {
+			t.Fatalf("the daemon ended by itself: %v\n%s", err, stderr)
+		}
+	}
+	cmd, stderr := startDaemon(t, h)
+	await(t, "the last daemon", func() bool { return strings.Contains(stderr.String(), "daemon started") })
+	l, err := ledger.Open(t.Context(), h.ledger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	list := settledAll(t, l, n)
+	stopDaemon(t, cmd, stderr)
+	return l, list
+}
+
+// calls counts the lines of what a runbook's program noted: none may stand there twice.
+func (h home) calls(t *testing.T) map[string]int {
 	t.Helper()
 	log, err := os.ReadFile(h.path("log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := map[string]int{}
-	for disk := range strings.Lines(string(log)) {
-		if done[strings.TrimSpace(disk)]++; done[strings.TrimSpace(disk)] > 1 {
-			t.Errorf("%s was repaired %d times", strings.TrimSpace(disk), done[strings.TrimSpace(disk)])
+	out := map[string]int{}
+	for line := range strings.Lines(string(log)) {
+		line = strings.TrimSpace(line)
+		if out[line]++; out[line] > 1 {
+			t.Errorf("%d times: %s", out[line], line)
 		}
 	}
+	return out
+}
+
+func checkRepairedOnce(t *testing.T, h home, list []audit.Repair) {
+	t.Helper()
+	done := h.calls(t)
 	states, began := map[audit.RepairState]int{}, 0
 	for _, r := range list {
 		states[r.State]++

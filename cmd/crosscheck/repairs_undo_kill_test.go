@@ -3,12 +3,10 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -124,24 +122,7 @@ func TestKillDaemonUndoing(t *testing.T) {
 	t.Parallel()
 	n := 6 + repairKills/2
 	h := undoing(t, repairingConfig, "while", disks(n))
-	rng := rand.New(rand.NewPCG(11, uint64(n)))
-	for range repairKills {
-		cmd, stderr := startDaemon(t, h)
-		kill := time.AfterFunc(time.Second+time.Duration(rng.Int64N(int64(4*time.Second))), func() { _ = cmd.Process.Kill() })
-		err := cmd.Wait()
-		if kill.Stop(); err == nil || cmd.ProcessState.ExitCode() >= 0 {
-			t.Fatalf("the daemon ended by itself: %v\n%s", err, stderr)
-		}
-	}
-	cmd, stderr := startDaemon(t, h)
-	await(t, "the last daemon", func() bool { return strings.Contains(stderr.String(), "daemon started") })
-	l, err := ledger.Open(t.Context(), h.ledger())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	list := settledAll(t, l, n)
-	stopDaemon(t, cmd, stderr)
+	l, list := repairedUnderFire(t, h, 11, n)
 	checkUndoneOnce(t, h, list)
 	cut := 0
 	for _, r := range list {
@@ -184,19 +165,10 @@ func settledAll(t *testing.T, l *ledger.Ledger, n int) (list []audit.Repair) {
 
 func checkUndoneOnce(t *testing.T, h home, list []audit.Repair) {
 	t.Helper()
-	log, err := os.ReadFile(h.path("log"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	calls := h.calls(t)
 	state, err := os.ReadFile(h.path("state.tfstate"))
 	if err != nil {
 		t.Fatal(err)
-	}
-	calls := map[string]int{}
-	for line := range strings.Lines(string(log)) {
-		if calls[strings.TrimSpace(line)]++; calls[strings.TrimSpace(line)] > 1 {
-			t.Errorf("%d times: %s", calls[strings.TrimSpace(line)], line)
-		}
 	}
 	states := map[audit.RepairState]int{}
 	for _, r := range list {
