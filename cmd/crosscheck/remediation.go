@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -180,7 +181,7 @@ func (a *app) repairConfig(in *installation) (remediate.Config, error) {
 	if err != nil {
 		return remediate.Config{}, err
 	}
-	if err := boundTo(books, r.Use, in.library.Catalog); err != nil {
+	if err := usable(r, books, in.library.Catalog); err != nil {
 		return remediate.Config{}, err
 	}
 	return remediate.Config{
@@ -191,14 +192,23 @@ func (a *app) repairConfig(in *installation) (remediate.Config, error) {
 	}, nil
 }
 
-// boundTo refuses runbooks in use that are bound to controls which the library does not have.
-func boundTo(books []remediate.Runbook, uses map[string]configs.Use, catalog audit.Catalog) error {
+// usable refuses runbooks in use that could never act: bound to controls which the
+// library does not have, or with nothing that they may act on.
+func usable(r *configs.Remediation, books []remediate.Runbook, catalog audit.Catalog) error {
+	none := map[string]bool{
+		"aws": len(r.AWS) == 0, "ssm": len(r.AWS) == 0, "kubernetes": len(r.Kubernetes) == 0,
+	}
+	keys := map[string]string{"ssm": "aws"}
 	for _, b := range books {
-		if _, used := uses[b.ID]; !used {
+		use, used := r.Use[b.ID]
+		if !used {
 			continue
 		}
 		if !slices.ContainsFunc(b.Controls, func(id string) bool { _, ok := catalog.Control(id); return ok }) {
 			return fmt.Errorf("remediation.use.%s: the library has none of its controls (%s)", b.ID, strings.Join(b.Controls, ", "))
+		}
+		if none[b.Runner] && use.Mode != string(audit.ModeSuggest) {
+			return fmt.Errorf("remediation.use.%s: mode %s acts with credentials of its own, and remediation.%s has none", b.ID, use.Mode, cmp.Or(keys[b.Runner], b.Runner))
 		}
 	}
 	return nil
