@@ -80,8 +80,8 @@ func TestConsider(t *testing.T) {
 	}
 }
 
-// TestAutomaticOnlyOnce: what did not work on a resource is not tried there
-// again the next night, unless a person asks.
+// TestAutomaticOnlyOnce: what did not work on a resource is not asked for again by
+// the next run, nor tried there if it is, unless a person asks.
 func TestAutomaticOnlyOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld("logs")
@@ -92,6 +92,9 @@ func TestAutomaticOnlyOnce(t *testing.T) {
 	}
 	if _, err := e.Run(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	if list, err := e.Consider(t.Context(), nightOf(t, w, "next", "logs")); err != nil || len(list) != 0 {
+		t.Errorf("the next run asks for %v, %v", named(list), err)
 	}
 	next := w.found("logs", "next", audit.Fail)
 	w.known[next.ID] = next

@@ -300,6 +300,8 @@ func (e *Engine) Consider(ctx context.Context, rec audit.Record) ([]audit.Repair
 				return err
 			case ok && last.State == audit.RepairDenied:
 				continue // only a person asks again
+			case ok && e.cfg.Uses[r.ID].Mode == audit.ModeAuto && slices.Contains(unsuccessful, last.State):
+				continue // as well: it would be blocked every night
 			case !ok || last.State.Settled():
 				wanted = append(wanted, f)
 			}
