@@ -3,6 +3,7 @@
 package elastic_test
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"os"
@@ -11,8 +12,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/audit/audittest"
 	"github.com/crosscheck-dev/crosscheck/report"
 	"github.com/crosscheck-dev/crosscheck/report/elastic"
 )
@@ -107,6 +110,62 @@ func TestSecuredAndKilled(t *testing.T) {
 		if err := d.deliver(t, cfg, d.record(t, wide(t, name, 1))); err == nil || !report.IsPermanent(err) || strings.Contains(err.Error(), key) {
 			t.Errorf("%s: Deliver() = %v", name, err)
 		}
+	}
+}
+
+// TestStoppedForADay: Elasticsearch is stopped for a simulated day, in which two
+// runs are recorded, and started again: the outbox delivers both, each document once.
+func TestStoppedForADay(t *testing.T) {
+	t.Parallel()
+	base, stop, start := ownServer(t)
+	_, host, _ := strings.Cut(base, "@")
+	cfg := small("http://"+host, "day")
+	cfg.Username, cfg.Password = "admin", "FAKE-elastic"
+	d := newDesk(t)
+	recs := map[string]audit.Record{}
+	var now time.Time
+	for i, name := range []string{"day one", "day two"} {
+		rec := wide(t, name, 200)
+		for _, at := range []*time.Time{&rec.Run.AsOf, &rec.Run.Started, &rec.Run.Ended} {
+			*at = at.Add(time.Duration(i) * time.Hour)
+		}
+		rec = d.record(t, rec)
+		recs[rec.Run.ID], now = rec, rec.Run.Ended
+	}
+	cfg.Now = func() time.Time { return now }
+	box, err := report.New(report.Config{
+		Queue: d.ledger, Sinks: []audit.Sink{sink(t, cfg)}, Now: cfg.Now, Log: audittest.Log(),
+		Record: func(_ context.Context, id string) (audit.Record, error) { return recs[id], nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	begun, stopped := now, true
+	for waiting := true; waiting; {
+		_ = box.Flush(t.Context()) // that it failed is in the ledger
+		waiting = false
+		next := now.Add(24 * time.Hour)
+		for id := range recs {
+			owed := d.owed(t, id)
+			switch {
+			case owed.Status == audit.Delivered && !stopped:
+				continue
+			case owed.Status != audit.Waiting || now.Sub(begun) > 3*24*time.Hour:
+				t.Fatalf("after %s and %d tries it is %s: %s", now.Sub(begun), owed.Tries, owed.Status, owed.Detail)
+			}
+			waiting = true
+			if owed.Next.Before(next) {
+				next = owed.Next
+			}
+		}
+		if now = next; stopped && now.Sub(begun) >= 24*time.Hour {
+			start()
+			stopped = false
+		}
+	}
+	if byIndex, ids := places(t, base, stream("day")); len(byIndex) != 1 || ids != 404 {
+		t.Errorf("documents are in %v with %d ids, want the 404 of two runs once each", byIndex, ids)
 	}
 }
 
