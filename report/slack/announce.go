@@ -99,7 +99,7 @@ func tools(x audit.Nudge) []string {
 var alike = map[string][]string{audit.Kubernetes: {"kubectl"}, audit.AWS: {"terraform"}}
 
 // repair makes the message that asks for an approval, or tells how a repair went.
-func (s *Sink) repair(r audit.Repair, about Violated, key string) message {
+func (s *Sink) repair(r audit.Repair, about, key string) message {
 	var m message
 	word, mark := states[r.State], ""
 	if word == "" {
@@ -119,8 +119,8 @@ func (s *Sink) repair(r audit.Repair, about Violated, key string) message {
 	}
 	m.section(strings.TrimSpace(fmt.Sprintf("%s%s (version %s) on %s %s in %s%s\nviolates %s, decision %s", mark, code(r.Runbook), plain(clip(r.Version, 40)),
 		plain(clip(r.Type, 60)), code(cmp.Or(r.Name, r.Resource)), code(r.Origin), owner, plain(clip(r.Control, 40)), code(short(r.Decision)))))
-	if text := about.words(s.command("decisions show " + short(r.Decision))); text != "" {
-		m.section(text)
+	if about != "" {
+		m.section(about)
 	}
 	if r.Reason != "" {
 		m.section(plain(r.Reason))
@@ -144,16 +144,18 @@ func (s *Sink) repair(r audit.Repair, about Violated, key string) message {
 	return m
 }
 
-// about is what whoever approves has to know: what a repair would mend.
-func (s *Sink) about(ctx context.Context, r audit.Repair) (Violated, error) {
+// about says what whoever approves has to know: what a repair would mend. That it
+// cannot be read is said, and keeps nobody from being asked.
+func (s *Sink) about(ctx context.Context, r audit.Repair) string {
 	if s.cfg.About == nil || r.State != audit.RepairRequested && r.State != audit.RepairSuggested {
-		return Violated{}, nil
+		return ""
 	}
+	more := s.command("decisions show " + short(r.Decision))
 	v, err := s.cfg.About(ctx, r)
 	if err != nil {
-		return v, fmt.Errorf("finding what repair %s would mend: %w", short(r.ID), err)
+		return "What was found could not be read for this message: " + typed(more)
 	}
-	return v, nil
+	return v.words(more)
 }
 
 // mostFound is how many violations the message of a repair tells.

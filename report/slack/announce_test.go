@@ -2,6 +2,7 @@ package slack_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -245,4 +246,26 @@ func TestNudgeBounds(t *testing.T) {
 	}
 	in.announce(in.sink(s, nil), audit.Announcement{Kind: audit.OfNudge, Key: "n", Nudge: &audit.Nudge{Owner: "payments", Control: control, Times: 21, Spells: list}})
 	says(t, s.messages()[0].all(), "21st time", "characters more: `crosscheck controls show STO-001`", "more: `crosscheck violations list")
+}
+
+// TestRepairUnread: that what was found cannot be read keeps nobody from being
+// asked, and is said; what is not on record any more is left out.
+func TestRepairUnread(t *testing.T) {
+	t.Parallel()
+	const unread = "could not be read for this message"
+	for want, failed := range map[string]error{unread: errors.New("the disk FAKE-secret"), "": nil} {
+		c := newClock()
+		s, in := serve(t, c), install(t, c)
+		r := repairOf(audit.RepairRequested)
+		sink := in.sink(s, func(cfg *slack.Config) {
+			cfg.About = func(context.Context, audit.Repair) (slack.Violated, error) { return slack.Violated{}, failed }
+		})
+		in.announce(sink, audit.Announcement{Kind: audit.OfRepair, Key: r.ID, Repair: r})
+		text := s.messages()[0].all()
+		says(t, text, "waits for an approval", "crosscheck repairs approve "+r.ID[:12], want)
+		silent(t, text, "FAKE-secret")
+		if failed == nil {
+			silent(t, text, unread)
+		}
+	}
 }

@@ -139,11 +139,7 @@ func (s *Sink) Announce(ctx context.Context, a audit.Announcement, d audit.Deliv
 		if err != nil {
 			return err
 		}
-		about, err := s.about(ctx, *a.Repair)
-		if err != nil {
-			return err
-		}
-		return s.post(ctx, d, at, s.repair(*a.Repair, about, d.Key()), nil)
+		return s.post(ctx, d, at, s.repair(*a.Repair, s.about(ctx, *a.Repair), d.Key()), nil)
 	}
 	return fmt.Errorf("announcement %q holds nothing", a.Key)
 }
