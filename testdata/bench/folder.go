@@ -2,19 +2,16 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"runtime"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
-	"sync"
 
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
@@ -22,84 +19,54 @@ import (
 	"github.com/crosscheck-dev/crosscheck/policies"
 )
 
-// folder holds the files of a folder, one document each, as they are read: it is
-// an audit.Vault of one object that is never asked for as a whole.
+// folder gives the files of a folder, one document each, block by block: each is
+// read when it is decided. It is an audit.Vault of one object.
 type folder struct {
-	blocks []audit.Block
-	counts map[string]int64 // documents by type
+	dir      *os.File
+	names    []string // sorted
+	snapshot audit.Snapshot
 }
 
-// blockBytes of documents, about, are decided by one worker at once.
-const blockBytes = 256 << 10
+// filesInBlock are decided by one worker at once.
+const filesInBlock = 64
 
-// readFolder reads files by as many workers as there are processors.
-func readFolder(dir string) (_ *folder, err error) {
-	entries, err := os.ReadDir(dir)
+// openFolder opens a folder that bench.files wrote.
+func openFolder(dir string) (*folder, error) {
+	manifest, err := os.ReadFile(manifestOf(dir))
 	if err != nil {
 		return nil, err
 	}
-	open, err := os.Open(dir)
-	if err != nil {
+	f := &folder{}
+	if err := json.Unmarshal(manifest, &f.snapshot); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, open.Close()) }()
-	const share = 64 // files that one worker reads after another
-	parts := make([]folder, (len(entries)+share-1)/share)
-	buffers := sync.Pool{New: func() any { return new([]byte) }}
-	var g errgroup.Group
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for i := range parts {
-		g.Go(func() error {
-			buf := buffers.Get().(*[]byte)
-			defer buffers.Put(buf)
-			parts[i].counts = map[string]int64{}
-			return parts[i].read(int(open.Fd()), entries[i*share:min((i+1)*share, len(entries))], buf)
-		})
-	}
-	if err := g.Wait(); err != nil {
+	if f.dir, err = os.Open(dir); err != nil {
 		return nil, err
 	}
-	f := &folder{counts: map[string]int64{}}
-	for _, p := range parts {
-		f.blocks = append(f.blocks, p.blocks...)
-		for typ, n := range p.counts {
-			f.counts[typ] += n
-		}
-	}
-	return f, nil
+	f.names, err = f.dir.Readdirnames(-1)
+	slices.Sort(f.names)
+	return f, err
 }
 
-func (f *folder) read(dir int, entries []os.DirEntry, buffer *[]byte) error {
-	buf, lines := (*buffer)[:0], 0
-	defer func() { *buffer = buf }()
-	end := func() {
-		content := bytes.Clone(buf)
-		f.blocks = append(f.blocks, audit.Block{
-			Size: len(content), Lines: lines,
-			Read: func(_ context.Context, to []byte) ([]byte, error) { return append(to, content...), nil },
-		})
-		buf, lines = buf[:0], 0
+// manifestOf is the file, beside a folder, that tells of what types its documents
+// are: as in an audit, that is known before they are read.
+func manifestOf(dir string) string { return filepath.Clean(dir) + ".manifest.json" }
+
+// Blocks implements audit.BlockVault.
+func (f *folder) Blocks(context.Context, string) ([]audit.Block, error) {
+	var blocks []audit.Block
+	for names := range slices.Chunk(f.names, filesInBlock) {
+		blocks = append(blocks, audit.Block{Lines: len(names), Read: func(_ context.Context, buf []byte) (_ []byte, err error) {
+			for _, name := range names {
+				if buf, err = appendFile(buf, int(f.dir.Fd()), name); err != nil {
+					return nil, fmt.Errorf("%s: %w", name, err)
+				}
+				buf = append(buf, '\n')
+			}
+			return buf, nil
+		}})
 	}
-	for _, e := range entries {
-		from := len(buf)
-		var err error
-		if buf, err = appendFile(buf, dir, e.Name()); err != nil {
-			return err
-		}
-		typ, err := typeOf(buf[from:])
-		if err != nil {
-			return fmt.Errorf("%s: %w", e.Name(), err)
-		}
-		f.counts[typ]++
-		buf = append(buf, '\n')
-		if lines++; len(buf) >= blockBytes*3/4 {
-			end()
-		}
-	}
-	if lines > 0 {
-		end()
-	}
-	return nil
+	return blocks, nil
 }
 
 // appendFile appends what a file of an open folder holds. It is opened, read and
@@ -125,31 +92,6 @@ func appendFile(buf []byte, folder int, name string) ([]byte, error) {
 	}
 }
 
-// typeOf is the last member of a document. How many there are of each type tells
-// the engine how many decisions OPA's own evaluator is to make too.
-func typeOf(line []byte) (string, error) {
-	at := bytes.LastIndex(line, []byte(`,"type":"`))
-	typ, ok := bytes.CutSuffix(line[at+1:], []byte(`"}`))
-	if at < 0 || !ok {
-		return "", errors.New("it is no canonical document")
-	}
-	return string(bytes.TrimPrefix(typ, []byte(`"type":"`))), nil
-}
-
-func (f *folder) snapshot() audit.Snapshot {
-	s := audit.Snapshot{Origin: "kubernetes/bench-00"}
-	for _, typ := range slices.Sorted(maps.Keys(f.counts)) {
-		s.Documents = append(s.Documents, audit.TypeCount{Type: typ, Listed: f.counts[typ]})
-		s.Resources += f.counts[typ]
-	}
-	return s
-}
-
-// Blocks implements audit.BlockVault.
-func (f *folder) Blocks(context.Context, string) ([]audit.Block, error) {
-	return slices.Clone(f.blocks), nil
-}
-
 // Put implements audit.Vault.
 func (*folder) Put(context.Context, io.Reader) (string, error) {
 	return "", errors.New("nothing is kept")
@@ -168,18 +110,12 @@ func (*folder) Open(context.Context, string) (io.ReadCloser, error) {
 // childDecide decides the files of a folder and prints what is not a pass.
 func childDecide(ctx context.Context, library, files string, out io.Writer) error {
 	debug.SetGCPercent(500) // as crosscheck does
-	var data *folder
-	var lib *policies.Library
-	var g errgroup.Group
-	g.Go(func() (err error) {
-		data, err = readFolder(files)
+	data, err := openFolder(files)
+	if err != nil {
 		return err
-	})
-	g.Go(func() (err error) {
-		lib, err = policies.Load(os.DirFS(library), nil)
-		return err
-	})
-	if err := g.Wait(); err != nil {
+	}
+	lib, err := policies.Load(os.DirFS(library), nil)
+	if err != nil {
 		return err
 	}
 	e, err := evaluate.New(evaluate.Config{Library: lib})
@@ -188,7 +124,7 @@ func childDecide(ctx context.Context, library, files string, out io.Writer) erro
 	}
 	w := bufio.NewWriterSize(out, 64<<10)
 	var r renderer
-	j := audit.Judgement{AsOf: moment, Snapshots: []audit.Snapshot{data.snapshot()}, Vault: data, Reuse: true}
+	j := audit.Judgement{AsOf: moment, Snapshots: []audit.Snapshot{data.snapshot}, Vault: data, Reuse: true}
 	err = e.Decide(ctx, j, func(v audit.Verdict) error {
 		if err := r.emit(v); err != nil {
 			return err
@@ -196,5 +132,5 @@ func childDecide(ctx context.Context, library, files string, out io.Writer) erro
 		_, err := w.Write(r.buf)
 		return err
 	})
-	return errors.Join(err, w.Flush())
+	return errors.Join(err, w.Flush(), data.dir.Close())
 }

@@ -3,35 +3,53 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
 )
 
-// files is one document each, as opa exec and conftest want them.
+// files is one document each, as opa exec and conftest want them, and beside the
+// folder what a snapshot's manifest says of them.
 func (b *bench) files(n int) (dir string, err error) {
 	dir = filepath.Join(b.dir, fmt.Sprintf("files-%d", n))
-	if _, err := os.Stat(dir); err == nil {
+	if _, err := os.Stat(manifestOf(dir)); err == nil {
 		return dir, nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	i := 0
+	snap, counts := audit.Snapshot{Origin: "kubernetes/bench-00"}, map[string]int64{}
 	for _, p := range (&clusters{seed: seed, n: n}).parts() {
 		_, err := p.each(func(_ string, line []byte) error {
-			i++
-			return os.WriteFile(filepath.Join(dir, fmt.Sprintf("%06d.json", i)), line, 0o600)
+			h, err := audit.ParseHead(line)
+			if err != nil {
+				return err
+			}
+			counts[h.Type]++
+			snap.Resources++
+			return os.WriteFile(filepath.Join(dir, fmt.Sprintf("%06d.json", snap.Resources)), line, 0o600)
 		})
 		if err != nil {
 			return "", err
 		}
 	}
-	return dir, nil
+	for _, typ := range slices.Sorted(maps.Keys(counts)) {
+		snap.Documents = append(snap.Documents, audit.TypeCount{Type: typ, Listed: counts[typ]})
+	}
+	manifest, err := json.Marshal(snap)
+	if err != nil {
+		return "", err
+	}
+	return dir, os.WriteFile(manifestOf(dir), manifest, 0o600)
 }
 
 // tool finds a program that testdata/bench/tools/install built.
