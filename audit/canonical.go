@@ -85,7 +85,9 @@ func decodeStrict(b []byte, v any) error {
 // Digest is the hex SHA-256 of b.
 func Digest(b []byte) string {
 	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
+	var text [2 * sha256.Size]byte
+	hex.Encode(text[:], sum[:])
+	return string(text[:])
 }
 
 // DigestOf is the digest of v's canonical JSON.

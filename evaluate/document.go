@@ -48,7 +48,12 @@ func (w *worker) read(line []byte) (*document, error) {
 		}
 		return s
 	}
-	d.id, d.name = strings.Clone(text("id")), strings.Clone(text("name"))
+	d.id = strings.Clone(text("id"))
+	if name := text("name"); strings.HasSuffix(d.id, name) { // mostly
+		d.name = d.id[len(d.id)-len(name):]
+	} else {
+		d.name = strings.Clone(name)
+	}
 	d.origin = w.intern(text("origin"))
 	d.kind = plan.Kind{Source: w.intern(text("source")), Type: w.intern(text("type"))}
 	if err == nil {
@@ -90,18 +95,22 @@ func (w *worker) owner(d *document) (string, error) {
 	return w.intern(audit.Owner(w.owners)), err
 }
 
-// mostInterned bounds what a worker keeps of texts: tags can have any number.
-const mostInterned = 1 << 12
+// mostInterned and longestInterned bound what a worker keeps of texts: tags can
+// have any number, and any length.
+const mostInterned, longestInterned = 1 << 12, 1 << 10
 
 // intern keeps one copy of the few texts that come again and again.
 func (w *worker) intern(s string) string {
 	if kept, ok := w.interned[s]; ok {
 		return kept
 	}
+	s = strings.Clone(s)
+	if len(s) > longestInterned {
+		return s
+	}
 	if len(w.interned) >= mostInterned {
 		clear(w.interned)
 	}
-	s = strings.Clone(s)
 	w.interned[s] = s
 	return s
 }
@@ -136,6 +145,7 @@ func (w *worker) eachText(root *vm.Value, key string, visit func(k, v string)) e
 	return nil
 }
 
+// tokens are the pointers of redacted values, the same few in document after document.
 func (w *worker) tokens(root *vm.Value) ([]string, error) {
 	field := w.machine.Field(root, "redacted")
 	if w.machine.Len(field) == 0 {
@@ -146,7 +156,7 @@ func (w *worker) tokens(root *vm.Value) ([]string, error) {
 	for i, e := range list {
 		s, isText := e.Text()
 		ok = ok && isText
-		out[i] = strings.Clone(s)
+		out[i] = w.intern(s)
 	}
 	if !ok {
 		return nil, fmt.Errorf("resource document: \"redacted\" is not an array of strings")

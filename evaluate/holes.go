@@ -27,18 +27,20 @@ const (
 	declaresBy   = 8 // it is no part that reads, but an estate kind
 )
 
-// holes are the gaps and tokens of a document with what they bear on, sorted.
+// holes are the gaps and tokens of a document with what they bear on, sorted. They
+// are good until the next document.
 func (w *worker) holes(p *program, doc *document) []hole {
 	if len(doc.gaps)+len(doc.tokens) == 0 {
 		return nil
 	}
-	out := make([]hole, 0, len(doc.gaps)+len(doc.tokens))
+	out := w.holed[:0]
 	for _, pointer := range doc.gapped() {
 		out = append(out, hole{pointer, audit.Reason{Code: "gap", Where: pointer, Detail: doc.gaps[pointer]}, w.touching(p, pointer)})
 	}
 	for _, pointer := range doc.tokens {
 		out = append(out, hole{pointer, audit.Reason{Code: "redacted", Where: pointer, Detail: "replaced by a token"}, w.touching(p, pointer)})
 	}
+	w.holed = out
 	return out
 }
 

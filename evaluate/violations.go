@@ -30,14 +30,15 @@ func (w *worker) violations(set *vm.Value) ([]violation, error) {
 	if len(list) == 0 || !ok {
 		return nil, nil
 	}
-	out := make([]violation, len(list))
-	for i, v := range list {
-		var err error
-		if out[i], err = w.violation(v); err != nil {
+	from := len(w.found)
+	for _, v := range list {
+		x, err := w.violation(v)
+		if err != nil {
 			return nil, err
 		}
+		w.found = append(w.found, x)
 	}
-	return out, nil
+	return w.found[from:len(w.found):len(w.found)], nil
 }
 
 // violation renders one field by field, in the order of their names.
@@ -68,7 +69,7 @@ func (w *worker) violation(v *vm.Value) (out violation, err error) {
 	w.scratch = b
 	out.raw = bytes.Clone(b)
 	out.Expected, out.Observed = json.RawMessage(out.raw[from:to:to]), json.RawMessage(out.raw[observed:end:end])
-	out.Message, out.Path = strings.Clone(message), strings.Clone(path)
+	out.Message, out.Path = strings.Clone(message), w.intern(path)
 	return out, nil
 }
 

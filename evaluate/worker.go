@@ -40,9 +40,11 @@ type worker struct {
 	interned  map[string]string
 	owners    map[string]string // tags of the document at hand that can say who owns it
 	touched   map[*program]map[string]*touching
-	last      *program // of the document before: most are of the same type as the next
-	answered  []answer // used again for each document
-	document  document // the one at hand
+	last      *program    // of the document before: most are of the same type as the next
+	answered  []answer    // used again for each document
+	found     []violation // by these answers
+	holed     []hole      // of the document at hand
+	document  document    // the one at hand
 	scratch   []byte
 	concealed []concealed          // by the block at hand
 	earlier   *audit.EarlierReader // of what an earlier run stored, once it is asked for
@@ -142,6 +144,8 @@ func (a *answer) plainPass(pt *part) bool {
 func (w *worker) blank(n int) []answer {
 	w.answered = slices.Grow(w.answered[:0], n)[:n]
 	clear(w.answered)
+	clear(w.found)
+	w.found = w.found[:0]
 	return w.answered
 }
 

@@ -80,12 +80,12 @@ func (m *Machine) sort(c *composite) {
 		return
 	}
 	m.step(len(c.keys))
-	if by := (byKey{m, c}); !sort.IsSorted(by) {
+	if !slices.IsSortedFunc(c.keys, m.compare) {
 		m.charge(len(c.keys) * 16)
 		if len(c.vals) == 0 { // a scan of the set may be under way
 			c.keys = slices.Clone(c.keys)
 		}
-		sort.Sort(by)
+		sort.Sort(byKey{m, c})
 		c.index = nil
 	}
 	c.sorted = true

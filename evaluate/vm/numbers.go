@@ -47,8 +47,8 @@ func isJSON(s string) bool {
 		return false
 	}
 	d := tape{raw: []byte(s)}
-	n, err := d.number()
-	return err == nil && len(n) == len(s)
+	_, end := d.number(0)
+	return end == len(s)
 }
 
 // plainInt reads a literal of up to 18 digits and nothing but digits after its sign.

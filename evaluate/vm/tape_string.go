@@ -17,8 +17,27 @@ func validUTF8(s string) string {
 	return b.String()
 }
 
+// unicode goes on with a string at its first byte that is no ASCII.
+func (d *tape) unicode(start, i int) (s string, end int) {
+	for ; i < len(d.raw); i++ {
+		switch c := d.raw[i]; {
+		case c == '"':
+			s = unsafe.String(unsafe.SliceData(d.raw[start:]), i-start)
+			if !utf8.ValidString(s) {
+				s = validUTF8(s)
+			}
+			return s, i + 1
+		case c == '\\':
+			return d.escaped(start)
+		case c < 0x20:
+			return "", d.bad(errSyntax)
+		}
+	}
+	return "", d.bad(errSyntax)
+}
+
 // escaped reads a string that has escapes, from after its opening quote.
-func (d *tape) escaped(start int) (string, error) {
+func (d *tape) escaped(start int) (s string, end int) {
 	raw := d.raw
 	out := d.room()
 	from := len(out)
@@ -30,17 +49,17 @@ func (d *tape) escaped(start int) (string, error) {
 		}
 		switch c := raw[i]; {
 		case c == '"':
-			d.pos, d.texts = i+1, out
-			return unsafe.String(unsafe.SliceData(out[from:]), len(out)-from), nil
+			d.texts = out
+			return unsafe.String(unsafe.SliceData(out[from:]), len(out)-from), i + 1
 		case c == '\\':
 			var n int
 			var err error
 			if out, n, err = unescape(out, raw[i+1:]); err != nil {
-				return "", err
+				return "", d.bad(err)
 			}
 			i += 1 + n
 		case c < 0x20:
-			return "", errSyntax
+			return "", d.bad(errSyntax)
 		case c < 0x80:
 			out = append(out, c)
 			i++
@@ -50,7 +69,7 @@ func (d *tape) escaped(start int) (string, error) {
 			i += n
 		}
 	}
-	return "", errSyntax
+	return "", d.bad(errSyntax)
 }
 
 // room is where texts without their escapes are written: one after another, in
