@@ -60,6 +60,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	only := flags.String("only", "", "regular expression of the numbers to measure")
 	quick := flags.Bool("quick", false, "smaller sizes and fewer rounds")
 	list := flags.Bool("list", false, "name the numbers and their goals")
+	files := flags.Int("files", 100_000, "files that crosscheck decides where it is compared with opa exec and conftest")
 	dir := flags.String("dir", "", "where files are written for the while, default the system's")
 	profile := flags.String("cpuprofile", "", "file that a profile of this process's CPU time is written to")
 	if err := flags.Parse(args); err != nil {
@@ -69,7 +70,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err != nil {
 		return fmt.Errorf("-only: %w", err)
 	}
-	b := &bench{quick: *quick, out: out, want: want, rounds: rounds{most: 7, until: 20 * time.Second}}
+	b := &bench{quick: *quick, estate: *files, out: out, want: want, rounds: rounds{most: 7, until: 20 * time.Second}}
 	if *quick {
 		b.rounds = rounds{most: 3, until: 10 * time.Second}
 	}
@@ -100,6 +101,7 @@ type bench struct {
 	want   *regexp.Regexp
 	rounds rounds
 	dir    string
+	estate int // files
 	data   *memory
 	missed int
 }

@@ -113,12 +113,12 @@ func conftest(variants, others int) func(context.Context, *bench) ([]result, err
 }
 
 // rival compares whole processes that decide such files by the same Rego: ours
-// 10,000 of them, as many as one gate takes, the other one others of them. What they take is divided by the
-// number of files, start included: CPU time on one processor, and wall time on
-// all that there are, as whoever starts them has it. key stands once for each
-// violation in what the other one prints.
+// as many as a large estate has, the other one others of them. What they take is
+// divided by the number of files, start included: CPU time on one processor, and
+// wall time on all that there are, as whoever starts them has it. key stands once
+// for each violation in what the other one prints.
 func (b *bench) rival(ctx context.Context, variants, others int, key string, other func(files string) process) ([]result, error) {
-	n := b.size(10_000, 1000)
+	n := b.size(b.estate, 1000)
 	library := filepath.Join(b.dir, fmt.Sprintf("library-%d", variants))
 	if err := newLibrary(variants).write(library); err != nil {
 		return nil, err
