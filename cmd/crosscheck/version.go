@@ -16,6 +16,11 @@ import (
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
 
+// title names this program, in the words of `crosscheck version`.
+func title() string {
+	return fmt.Sprintf("crosscheck %s (%s, %s/%s)", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
 func (a *app) versionCmd() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
@@ -29,7 +34,7 @@ func (a *app) versionCmd() *cobra.Command {
 			if output == "json" {
 				return a.json(v)
 			}
-			_, err := fmt.Fprintf(a.out, "crosscheck %s (%s, %s)\n", v["version"], v["go"], v["platform"])
+			_, err := fmt.Fprintln(a.out, title())
 			return err
 		},
 	}
