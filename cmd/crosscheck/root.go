@@ -51,9 +51,8 @@ which needs no network and no credentials.`,
   crosscheck --config prod.yaml audit --fail-on high
   terraform show -json plan.bin | crosscheck gate -`,
 		SilenceUsage: true, SilenceErrors: true,
-		Version: title(),
+		Version: title(), // with a template of our own the linker would keep every method there is: twice the program
 	}
-	root.SetVersionTemplate("{{.Version}}\n")
 	root.PersistentFlags().StringVar(&a.config, "config", "", "configuration file (default $CROSSCHECK_CONFIG, else ./"+defaultConfig+" if there is one, else the demo)")
 	root.PersistentFlags().StringVar(&a.engine, "engine", "vm", "vm decides by the compiled plan and has OPA decide a sample too; opa has OPA's own evaluator decide everything")
 	complete(root, "engine", "vm", "opa")

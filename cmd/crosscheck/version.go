@@ -16,9 +16,9 @@ import (
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
 
-// title names this program, in the words of `crosscheck version`.
+// title is the version and what it was built with and for.
 func title() string {
-	return fmt.Sprintf("crosscheck %s (%s, %s/%s)", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("%s (%s, %s/%s)", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 func (a *app) versionCmd() *cobra.Command {
@@ -34,7 +34,7 @@ func (a *app) versionCmd() *cobra.Command {
 			if output == "json" {
 				return a.json(v)
 			}
-			_, err := fmt.Fprintln(a.out, title())
+			_, err := fmt.Fprintln(a.out, "crosscheck", title())
 			return err
 		},
 	}
