@@ -86,12 +86,17 @@ func (r Resource) consistent() error {
 	switch {
 	case r.Source == "" || r.Origin == "" || r.Type == "":
 		return fmt.Errorf("resource %q: source, origin and type are required", r.ID)
-	case !strings.HasPrefix(r.Origin, r.Source+"/"):
+	case !under(r.Origin, r.Source):
 		return fmt.Errorf("resource %q: origin %q is not of source %q", r.ID, r.Origin, r.Source)
-	case !strings.HasPrefix(r.ID, r.Origin+"/"+r.Type+"/"):
+	case !under(r.ID, r.Origin) || !under(r.ID[len(r.Origin)+1:], r.Type):
 		return fmt.Errorf("resource %q: id does not begin with %q", r.ID, r.Origin+"/"+r.Type+"/")
 	}
 	return nil
+}
+
+// under tells whether s has a step and a slash in front.
+func under(s, step string) bool {
+	return len(s) > len(step) && s[len(step)] == '/' && s[:len(step)] == step
 }
 
 // Gap records that what belongs at pointer could not be read.

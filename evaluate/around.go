@@ -48,15 +48,13 @@ func (w *worker) settle(ctx context.Context, p *program, i int, a *answer, doc *
 // within tells whether all that was looked up is in the slice of another view: a
 // decision rests on nothing that its record does not show.
 func (v *view) within(o *view) bool {
-	for k := range v.lookups {
+	return !slices.ContainsFunc(v.lookups.list, func(k looked) bool {
 		if o == nil {
-			return false
+			return true
 		}
-		if _, ok := o.lookups[k]; !ok {
-			return false
-		}
-	}
-	return true
+		_, ok := o.lookups.get(k.lookupKey)
+		return !ok
+	})
 }
 
 // errUnclear ends an inquiry: what it would say depends on a hole, or cannot be told.

@@ -71,9 +71,9 @@ func lookupReasons(pt *part, v *view) []audit.Reason {
 		return nil
 	}
 	var out []audit.Reason
-	for _, k := range sortedLookups(v.lookups) {
+	for _, k := range v.lookups.sorted() {
 		gaps := v.estate.gaps[k.source+"."+k.kind]
-		if len(gaps) == 0 || v.lookups[k] != nil && !pt.NeedsAll {
+		if len(gaps) == 0 || k.hits != nil && !pt.NeedsAll {
 			continue
 		}
 		detail := gaps[0]

@@ -2,7 +2,6 @@ package evaluate
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -254,17 +253,6 @@ func canonicalValue(v ast.Value) ([]byte, error) {
 		return nil, err
 	}
 	return audit.Canonical(x)
-}
-
-func sortedLookups(m map[lookupKey][]lookup.Hit) []lookupKey {
-	out := make([]lookupKey, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.SortFunc(out, func(a, b lookupKey) int {
-		return cmp.Or(cmp.Compare(a.source, b.source), cmp.Compare(a.kind, b.kind), cmp.Compare(a.key, b.key))
-	})
-	return out
 }
 
 // firstLine is an OPA error without its location's path and the lines after the first.

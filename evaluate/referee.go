@@ -125,8 +125,8 @@ func missing(ours, theirs *view) (string, bool) {
 	if theirs == nil {
 		return "", false
 	}
-	for _, k := range sortedLookups(theirs.lookups) {
-		if _, ok := ours.lookups[k]; !ok {
+	for _, k := range theirs.lookups.sorted() {
+		if _, ok := ours.lookups.get(k.lookupKey); !ok {
 			return k.source + "." + k.kind + "[" + k.key + "]", true
 		}
 	}

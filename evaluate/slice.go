@@ -13,9 +13,9 @@ import (
 // of the gaps of every source.kind.
 func (v *view) slice() *audit.Slice {
 	s := &audit.Slice{Lookups: []audit.Lookup{}, Gaps: map[string]string{}}
-	for _, k := range sortedLookups(v.lookups) {
+	for _, k := range v.lookups.sorted() {
 		l := audit.Lookup{Source: k.source, Kind: k.kind, Key: k.key}
-		for _, h := range v.lookups[k] {
+		for _, h := range k.hits {
 			l.Hits = append(l.Hits, audit.Hit{ID: h.ID, Origin: h.Origin, Value: json.RawMessage(h.Value)})
 		}
 		s.Lookups = append(s.Lookups, l)
@@ -33,7 +33,7 @@ func (v *view) sliceDigest(room *[]byte) string {
 // appendSlice renders the slice as audit.Canonical does, whose way over maps
 // takes longer than deciding, and without making one: an audit needs its digest alone.
 func (v *view) appendSlice(b []byte) []byte {
-	keys := sortedLookups(v.lookups)
+	keys := v.lookups.sorted()
 	names := make([]string, 0, 4)
 	for _, k := range keys {
 		if name := k.source + "." + k.kind; !slices.Contains(names, name) {
@@ -50,7 +50,7 @@ func (v *view) appendSlice(b []byte) []byte {
 	b = append(b, `},"lookups":[`...)
 	for i, k := range keys {
 		b = append(separate(b, i), `{"hits":`...)
-		b = appendHits(b, v.lookups[k])
+		b = appendHits(b, k.hits)
 		b = vm.AppendString(append(b, `,"key":`...), k.key)
 		b = vm.AppendString(append(b, `,"kind":`...), k.kind)
 		b = vm.AppendString(append(b, `,"source":`...), k.source)

@@ -45,11 +45,9 @@ type view struct {
 	store   *store
 	cancel  topdown.Cancel
 	estate  *estate // nil where nothing may be looked up
-	lookups map[lookupKey][]lookup.Hit
+	lookups lookups
 	failed  error // what could not be looked up; nothing is decided by such a view
 }
-
-type lookupKey struct{ source, kind, key string }
 
 // ID implements storage.Transaction.
 func (v *view) ID() uint64 { return v.id }
@@ -113,7 +111,7 @@ func (v *view) lookup(path storage.Path) (any, error) {
 // find looks a key up, and remembers that it was asked for. A look-up that is not
 // answered is not a miss: it ends the run.
 func (v *view) find(k lookupKey) ([]lookup.Hit, error) {
-	hits, asked := v.lookups[k]
+	hits, asked := v.lookups.get(k)
 	if asked {
 		return hits, nil
 	}
@@ -122,10 +120,7 @@ func (v *view) find(k lookupKey) ([]lookup.Hit, error) {
 		v.failed = err
 		return nil, err
 	}
-	if v.lookups == nil {
-		v.lookups = map[lookupKey][]lookup.Hit{}
-	}
-	v.lookups[k] = hits
+	v.lookups.add(k, hits)
 	return hits, nil
 }
 

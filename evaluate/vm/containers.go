@@ -149,6 +149,8 @@ func (m *Machine) getString(v *Value, s string) *Value {
 		if i, ok := slices.BinarySearchFunc(keys, s, againstText); ok {
 			return vals[i]
 		}
+	case v.kind == kEstate && v.n == 2:
+		return m.hits(v, s)
 	case v.kind == kSet || v.kind == kEstate:
 		return m.get(v, &Value{kind: kString, s: s})
 	}

@@ -16,10 +16,15 @@ func (m *Machine) ask(v, key *Value) *Value {
 	case 1:
 		return m.below(2, v.c.keys[0], key)
 	}
+	return m.hits(v, key.s)
+}
+
+// hits looks a key up in data.estate.<source>.<kind>.
+func (m *Machine) hits(v *Value, key string) *Value {
 	if m.Estate == nil {
 		return nil
 	}
-	hits, err := m.Estate(m, v.c.keys[0].s, v.c.keys[1].s, key.s)
+	hits, err := m.Estate(m, v.c.keys[0].s, v.c.keys[1].s, key)
 	if err != nil {
 		m.fail(&EstateError{Err: err})
 	}
