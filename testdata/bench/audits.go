@@ -95,7 +95,7 @@ func audits(ctx context.Context, b *bench) ([]result, error) {
 		return nil, err
 	}
 	var first, again, reference spent
-	for range b.size(3, 2) {
+	for range b.size(5, 2) {
 		took, err := rounds{most: 2}.alternate(ctx, decodeAll(data.lines))
 		if err != nil {
 			return nil, err
