@@ -19,19 +19,43 @@ func (p *Plan) Reads(rule string, skip ...string) Reads {
 	if f == nil {
 		return set.reads()
 	}
-	a := &analysis{plan: p, set: set, memo: map[string]value{}, skip: map[string]bool{}}
+	p.reading.Lock()
+	defer p.reading.Unlock()
+	a := p.analysis(skip)
+	a.set = set
+	a.escape(a.call(f, []value{{places: []string{"input"}}, {places: []string{"data"}}}))
+	return set.reads()
+}
+
+// analysis is the one in which some rules are taken as read elsewhere: controls
+// call mostly the same functions, which it has run for those before.
+func (p *Plan) analysis(skip []string) *analysis {
+	key := strings.Join(skip, " ")
+	if a := p.analyses[key]; a != nil {
+		return a
+	}
+	a := &analysis{plan: p, memo: map[string]flow{}, skip: map[string]bool{}}
 	for _, s := range skip {
 		a.skip["g0.data."+s] = true
 	}
-	a.escape(a.call(f, []value{{places: []string{"input"}}, {places: []string{"data"}}}))
-	return set.reads()
+	if p.analyses == nil {
+		p.analyses = map[string]*analysis{}
+	}
+	p.analyses[key] = a
+	return a
+}
+
+// flow is what a call comes to: its value, and what it reads.
+type flow struct {
+	returned value
+	reads    *readSet
 }
 
 // analysis runs functions abstractly, each once for each combination of arguments.
 type analysis struct {
 	plan *Plan
-	set  *readSet
-	memo map[string]value
+	set  *readSet // of the function under analysis
+	memo map[string]flow
 	skip map[string]bool
 
 	lists [][]change // that were used
@@ -41,33 +65,47 @@ type analysis struct {
 // block; what a nested block gave it may or may not hold after the block.
 type frame struct {
 	*analysis
-	env      map[ir.Local]value
+	env      []local    // by number
 	changed  [][]change // for each open block, the locals changed in it
+	begun    int        // how many blocks were
+	numbers  []int      // of the open blocks, among those begun
 	returned value
+}
+
+// local is what a local may hold, and where its last change is noted.
+type local struct {
+	value
+	block, at int // number of the block that changed it last, and index there
 }
 
 // change is what a local was when a block began, and all that it was given in it.
 type change struct {
-	local         ir.Local
-	before, given value
+	local  ir.Local
+	before local
+	given  value
 }
 
 func (a *analysis) call(f *ir.Func, args []value) value {
 	key := nameOf(f, args)
-	if v, ok := a.memo[key]; ok {
-		return v
+	if known, ok := a.memo[key]; ok {
+		a.set.add(known.reads)
+		return known.returned
 	}
-	a.memo[key] = anything // Rego has no recursion; a plan that had would stop here
-	fr := &frame{analysis: a, env: map[ir.Local]value{}}
+	a.memo[key] = flow{anything, &everything} // Rego has no recursion; a plan that had would stop here
+	caller := a.set
+	a.set = newReadSet()
+	fr := &frame{analysis: a}
 	for i, p := range f.Params {
 		if i < len(args) {
-			fr.env[p] = args[i]
+			fr.local(p).value = args[i]
 		}
 	}
 	for _, b := range f.Blocks {
 		fr.nested(b)
 	}
-	a.memo[key] = fr.returned
+	a.memo[key] = flow{fr.returned, a.set}
+	caller.add(a.set)
+	a.set = caller
 	return fr.returned
 }
 
@@ -91,16 +129,19 @@ func nameOf(f *ir.Func, args []value) string {
 // nested runs a block that may be left early: what it gave a local may hold afterwards.
 // It tells whether any local may now be more than before.
 func (f *frame) nested(b *ir.Block) (grown bool) {
-	f.changed = append(f.changed, f.list())
+	f.begun++
+	f.changed, f.numbers = append(f.changed, f.list()), append(f.numbers, f.begun)
 	for _, s := range b.Stmts {
 		f.stmt(s)
 	}
-	inside := f.changed[len(f.changed)-1]
-	f.changed = f.changed[:len(f.changed)-1]
-	for _, c := range inside {
+	n := len(f.changed) - 1
+	inside := f.changed[n]
+	f.changed, f.numbers = f.changed[:n], f.numbers[:n]
+	for i := range inside {
+		c := &inside[i]
 		joined := c.before.join(c.given)
-		grown = grown || !joined.equal(c.before)
-		f.env[c.local] = c.before
+		grown = grown || !joined.equal(c.before.value)
+		*f.local(c.local) = c.before
 		f.assign(c.local, joined)
 	}
 	f.lists = append(f.lists, inside[:0])
@@ -127,27 +168,38 @@ func (f *frame) assign(l ir.Local, v value) { f.change(l, v, v) }
 
 // change sets a local, and notes what the innermost block gave it.
 func (f *frame) change(l ir.Local, v, given value) {
-	if n := len(f.changed); n > 0 {
-		list := f.changed[n-1]
-		i := slices.IndexFunc(list, func(c change) bool { return c.local == l })
-		if i < 0 {
-			i, list = len(list), append(list, change{local: l, before: f.env[l]})
-			f.changed[n-1] = list
+	at := f.local(l)
+	if n := len(f.changed) - 1; n >= 0 {
+		if at.block != f.numbers[n] {
+			f.changed[n] = append(f.changed[n], change{local: l, before: *at})
+			at.block, at.at = f.numbers[n], len(f.changed[n])-1
 		}
-		list[i].given = list[i].given.join(given)
+		c := &f.changed[n][at.at]
+		c.given = c.given.join(given)
 	}
-	f.env[l] = v
+	at.value = v
 }
 
+// local is the one of a number; nothing, as long as it was given nothing.
+func (f *frame) local(l ir.Local) *local {
+	if int(l) >= len(f.env) {
+		f.env = append(f.env, make([]local, int(l)+1-len(f.env))...)
+	}
+	return &f.env[l]
+}
+
+// of is what a local may hold.
+func (f *frame) of(l ir.Local) value { return f.local(l).value }
+
 // weak adds to what a local may be.
-func (f *frame) weak(l ir.Local, v value) { f.assign(l, f.env[l].join(v)) }
+func (f *frame) weak(l ir.Local, v value) { f.assign(l, f.of(l).join(v)) }
 
 func (f *frame) operand(o ir.Operand) value {
 	switch v := o.Value.(type) {
 	case ir.Local:
-		return f.env[v]
+		return f.of(v)
 	case *ir.Local:
-		return f.env[*v]
+		return f.of(*v)
 	}
 	if text, ok := f.literal(o); ok {
 		return value{strings: []string{text}}
@@ -178,8 +230,8 @@ func (f *frame) stmt(s ir.Stmt) {
 			f.nested(b)
 		}
 	case *ir.ScanStmt:
-		f.assign(s.Key, f.keysOf(f.env[s.Source]))
-		f.assign(s.Value, f.dot(f.env[s.Source]))
+		f.assign(s.Key, f.keysOf(f.of(s.Source)))
+		f.assign(s.Value, f.dot(f.of(s.Source)))
 		f.loop(s.Block)
 	case *ir.NotStmt:
 		f.nested(s.Block)
@@ -187,9 +239,9 @@ func (f *frame) stmt(s ir.Stmt) {
 		f.escape(f.operand(s.Value))
 		f.nested(s.Block)
 	case *ir.ReturnLocalStmt:
-		f.returned = f.returned.join(f.env[s.Source])
+		f.returned = f.returned.join(f.of(s.Source))
 	case *ir.ResultSetAddStmt:
-		f.escape(f.env[s.Value])
+		f.escape(f.of(s.Value))
 	case *ir.DotStmt:
 		f.assign(s.Target, f.dotValue(f.operand(s.Source), f.operand(s.Key)))
 	case *ir.ResetLocalStmt:
@@ -222,8 +274,8 @@ func (f *frame) build(s ir.Stmt) {
 		f.escape(f.operand(s.Value))
 		f.collect(s.Object, f.operand(s.Key), f.operand(s.Value))
 	case *ir.ObjectMergeStmt:
-		f.escape(f.env[s.A])
-		f.escape(f.env[s.B])
+		f.escape(f.of(s.A))
+		f.escape(f.of(s.B))
 		f.assign(s.Target, anything)
 	case *ir.SetAddStmt: // a set compares its elements, all of each
 		f.escape(f.operand(s.Value))

@@ -21,6 +21,9 @@ type Plan struct {
 	Strings []string
 	Funcs   map[string]*ir.Func
 	paths   map[string]string // function → its document path, if it has one
+
+	reading  sync.Mutex
+	analyses map[string]*analysis // by what they skip
 }
 
 // Make plans the rules named (as controls.storage.public_access.violation)

@@ -81,6 +81,20 @@ type readSet struct {
 
 func newReadSet() *readSet { return &readSet{input: map[string]bool{}, estate: map[string]bool{}} }
 
+// everything is what may be read where that cannot be told.
+var everything = readSet{input: map[string]bool{"": true}, estate: map[string]bool{"*": true}, time: true}
+
+// add takes over what another set has.
+func (s *readSet) add(o *readSet) {
+	for pointer, whole := range o.input {
+		s.input[pointer] = s.input[pointer] || whole
+	}
+	for kind := range o.estate {
+		s.estate[kind] = true
+	}
+	s.time = s.time || o.time
+}
+
 // reads drops what another read implies: below a whole read, and a mere
 // presence above a longer read says nothing more.
 func (s *readSet) reads() Reads {

@@ -40,11 +40,14 @@ func joinOf(a, b *value) *value {
 	switch {
 	case a == nil:
 		return b
-	case b == nil:
+	case b == nil, a == b:
 		return a
 	}
-	v := a.join(*b)
-	return &v
+	joined := a.join(*b)
+	if joined.equal(*a) { // mostly
+		return a
+	}
+	return new(joined)
 }
 
 func union(a, b []string) []string {

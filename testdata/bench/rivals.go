@@ -149,13 +149,13 @@ func (b *bench) rival(ctx context.Context, variants, others int, key string, oth
 		return result{ratio(each(b, others), each(a, n)), fmt.Sprintf("%s for %d files by crosscheck, %s for %d by %s, on %d of the processors",
 			ms(a), n, ms(b), others, filepath.Base(theirs.name), processors)}
 	}
-	took, err := rounds{most: 2}.processes(ctx, ours, theirs)
+	took, err := rounds{most: 4}.processes(ctx, ours, theirs)
 	if err != nil {
 		return nil, err
 	}
 	all := fmt.Sprint("GOMAXPROCS=", runtime.NumCPU())
 	ours.env, theirs.env = []string{all}, []string{all}
-	wide, err := rounds{most: 2}.processes(ctx, ours, theirs)
+	wide, err := rounds{most: 4}.processes(ctx, ours, theirs)
 	if err != nil {
 		return nil, err
 	}
