@@ -1,7 +1,7 @@
 // Command bench measures what crosscheck promises of its speed, memory and
 // storage, and says of each number whether the promise is kept:
 //
-//	go run ./testdata/bench                    all of it, a quarter of an hour on two idle processors
+//	go run ./testdata/bench                    all of it, twenty minutes on two idle processors
 //	go run ./testdata/bench -only decide-40    what a regular expression matches
 //	go run ./testdata/bench -quick             smaller, for development: no goal was set for these sizes
 //
