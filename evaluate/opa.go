@@ -3,6 +3,7 @@ package evaluate
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -24,11 +25,19 @@ type residual struct {
 	params  map[string]any
 	parts   []part
 	kinds   map[string][]string
+	referee *referee // decides what no partial evaluation can be had of
 
 	mu        sync.Mutex // preparing is serial
-	aggregate *query     // all controls that cannot read the estate
-	singles   map[int]*query
-	declares  *query
+	aggregate *prepared  // all controls that cannot read the estate
+	singles   map[int]prepared
+	declares  *prepared
+}
+
+// prepared is a query, or why there is none: what is known of a kind may be
+// enough for an error. It is not tried again for every document.
+type prepared struct {
+	*query
+	err error
 }
 
 // ask decides every control for a document, those that cannot read the estate in
@@ -66,7 +75,10 @@ func (r *residual) alone(ctx context.Context, s *store, e *estate, doc *document
 
 func (r *residual) control(ctx context.Context, s *store, e *estate, input ast.Value, i int) (answer, error) {
 	q, err := r.single(ctx, i)
-	if err != nil {
+	switch {
+	case errors.As(err, new(*topdown.Error)): // in this control, whatever the document: as it is written it has that error alone
+		return r.referee.control(ctx, s, e, input, &r.parts[i])
+	case err != nil:
 		return answer{}, err
 	}
 	v := s.view(nil)
@@ -93,10 +105,12 @@ func (r *residual) control(ctx context.Context, s *store, e *estate, input ast.V
 // answer is none, because of an error in one of them.
 func (r *residual) together(ctx context.Context, s *store, input ast.Value, out []answer) (ok bool, err error) {
 	q, err := r.all(ctx)
-	if err != nil {
+	switch {
+	case errors.As(err, new(*topdown.Error)):
+		return false, nil
+	case err != nil:
 		return false, err
-	}
-	if q == nil {
+	case q == nil:
 		return true, nil
 	}
 	values, err := q.eval(ctx, input, s.view(nil))
@@ -163,7 +177,7 @@ func (r *residual) all(ctx context.Context) (*query, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.aggregate != nil {
-		return r.aggregate, nil
+		return r.aggregate.query, r.aggregate.err
 	}
 	var parts []part
 	for _, pt := range r.parts {
@@ -174,27 +188,28 @@ func (r *residual) all(ctx context.Context) (*query, error) {
 	if len(parts) == 0 {
 		return nil, nil
 	}
-	var err error
-	r.aggregate, err = r.prepare(ctx, parts)
-	return r.aggregate, err
+	q, err := r.prepare(ctx, parts)
+	if ctx.Err() == nil {
+		r.aggregate = &prepared{q, err}
+	}
+	return q, err
 }
 
 // single is the query of one control alone.
 func (r *residual) single(ctx context.Context, i int) (*query, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.singles[i] != nil {
-		return r.singles[i], nil
+	if p, ok := r.singles[i]; ok {
+		return p.query, p.err
 	}
 	q, err := r.prepare(ctx, []part{r.parts[i]})
-	if err != nil {
-		return nil, err
-	}
 	if r.singles == nil {
-		r.singles = map[int]*query{}
+		r.singles = map[int]prepared{}
 	}
-	r.singles[i] = q
-	return q, nil
+	if ctx.Err() == nil {
+		r.singles[i] = prepared{q, err}
+	}
+	return q, err
 }
 
 // declared are the estate entries that a document declares.
@@ -224,7 +239,7 @@ func (r *residual) declaring(ctx context.Context) (*query, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.declares != nil {
-		return r.declares, nil
+		return r.declares.query, r.declares.err
 	}
 	var b strings.Builder
 	b.WriteString("package crosscheck.entry\n\n")
@@ -237,8 +252,11 @@ func (r *residual) declaring(ctx context.Context) (*query, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.declares, err = r.withEntry(ctx, entry)
-	return r.declares, err
+	q, err := r.withEntry(ctx, entry)
+	if ctx.Err() == nil {
+		r.declares = &prepared{q, err}
+	}
+	return q, err
 }
 
 func (r *residual) prepare(ctx context.Context, parts []part) (*query, error) {

@@ -90,7 +90,7 @@ func (l *library) specialise(ctx context.Context, k plan.Kind) (*program, error)
 		}
 		p.parts = append(p.parts, pt)
 	}
-	p.opa = &residual{Kind: k, modules: sync.OnceValues(func() (map[string]*ast.Module, error) { return l.asWritten(k, rules) }), params: l.params, parts: p.parts, kinds: kinds}
+	p.opa = &residual{Kind: k, modules: sync.OnceValues(func() (map[string]*ast.Module, error) { return l.asWritten(k, rules) }), params: l.params, parts: p.parts, kinds: kinds, referee: l.referee}
 	return p, l.knownKinds(p)
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/evaluate"
 )
 
 // The traps of partial evaluation, each of which would be a false pass.
@@ -57,6 +58,38 @@ func TestErrorsStayWhereTheyAre(t *testing.T) {
 		"clash ERR-001 fail always", "clash ERR-002 fail big", "clash ERR-003 not_evaluated error",
 		"good ERR-001 fail always", "good ERR-002 fail big", "good ERR-003 pass",
 	)
+}
+
+// TestErrorsOfConstants: what is known of a kind may be enough for an error. It is
+// one control's all the same, also where no partial evaluation can be had of it.
+func TestErrorsOfConstants(t *testing.T) {
+	t.Parallel()
+	violation := func(of string) string {
+		return "violation contains {\"message\": \"m\", \"observed\": 1, \"expected\": 2, \"path\": \"/data\"} if " + of + "\n"
+	}
+	lib := library(t, map[string]string{
+		"lib/thing.rego":           "package lib.thing\n\nclash := x if some x in [1, 2]\n\nratio := 1 / count([n | some n in [1, 2]; n > 2])\n",
+		"lib/estate/aws.rego":      "package lib.estate.aws\n\nimport data.lib.thing\n\nestate contains {\"kind\": \"name\", \"key\": input.name, \"value\": thing.clash} if {\n\tinput.source == \"aws\"\n\tinput.type == \"T\"\n}\n",
+		"controls/a/always.rego":   control("ERR-001", "controls.a.always", `"aws/T"`, violation("input.id")),
+		"controls/a/conflict.rego": control("ERR-002", "controls.a.conflict", `"aws/T"`, "import data.lib.thing\n\n"+violation("thing.clash == 3")),
+		"controls/a/zero.rego":     control("ERR-003", "controls.a.zero", `"aws/T"`, "import data.lib.thing\n\n"+violation("thing.ratio == 3")),
+		"controls/a/maybe.rego":    control("ERR-004", "controls.a.maybe", `"aws/T"`, "import data.lib.thing\n\n"+violation("{ input.data.n == 1; thing.clash == 3 }")),
+		"controls/a/seeks.rego":    control("ERR-005", "controls.a.seeks", `"aws/T"`, violation("not data.estate.aws.name[input.name]")),
+	})
+	docs := judgement(t, doc("aws/1/eu", "T", "one", `{"n":1}`), doc("aws/1/eu", "T", "two", `{"n":2}`))
+	for name, opa := range map[string]bool{"machine": false, "opa": true} {
+		e, err := evaluate.New(evaluate.Config{Library: lib, Workers: 2, OPA: opa})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			want(t, outcomes(t, e, docs),
+				"one ERR-001 fail m", "one ERR-002 not_evaluated error", "one ERR-003 not_evaluated error", "one ERR-004 not_evaluated error", "one ERR-005 not_evaluated lookup aws.name",
+				"two ERR-001 fail m", "two ERR-002 not_evaluated error", "two ERR-003 not_evaluated error", "two ERR-004 not_evaluated error", "two ERR-005 not_evaluated lookup aws.name",
+			)
+		})
+	}
 }
 
 // Trap: a negated `every` and an `every` over parameters, which older OPAs got wrong.
