@@ -255,15 +255,16 @@ func canonicalValue(v ast.Value) ([]byte, error) {
 	return audit.Canonical(x)
 }
 
-// firstLine is an OPA error without its location's path and the lines after the first.
+// firstLine is an OPA error without the lines after the first, in which it lists values.
 func firstLine(err error) string {
 	text := err.Error()
 	var list ast.Errors
 	if errors.As(err, &list) && len(list) > 0 {
 		text = list[0].Message
 	}
-	if line, _, ok := bytes.Cut([]byte(text), []byte("\n")); ok {
-		text = string(line)
+	text, _, more := strings.Cut(text, "\n")
+	if more {
+		text = strings.TrimSuffix(text, ":")
 	}
 	return text
 }

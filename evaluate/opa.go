@@ -74,10 +74,11 @@ func (r *residual) alone(ctx context.Context, s *store, e *estate, doc *document
 }
 
 func (r *residual) control(ctx context.Context, s *store, e *estate, input ast.Value, i int) (answer, error) {
+	asWritten := func() (answer, error) { return r.referee.control(ctx, s, e, input, &r.parts[i]) }
 	q, err := r.single(ctx, i)
 	switch {
-	case errors.As(err, new(*topdown.Error)): // in this control, whatever the document: as it is written it has that error alone
-		return r.referee.control(ctx, s, e, input, &r.parts[i])
+	case errors.As(err, new(*topdown.Error)): // of this control, whatever the document
+		return asWritten()
 	case err != nil:
 		return answer{}, err
 	}
@@ -89,15 +90,15 @@ func (r *residual) control(ctx context.Context, s *store, e *estate, input ast.V
 	if err := cmp.Or(ctx.Err(), v.failed); err != nil {
 		return answer{}, err
 	}
-	a := answer{err: err}
+	if err != nil { // it names what partial evaluation made of the library, and no place in it
+		return asWritten()
+	}
+	a, defined := answer{}, map[string]bool{}
 	if len(r.parts[i].estate) > 0 {
 		a.view = v
 	}
-	if err == nil {
-		defined := map[string]bool{}
-		a.err = share(values, map[string]*answer{r.parts[i].ID: &a}, defined)
-		a.undefined = r.parts[i].without(defined)
-	}
+	a.err = share(values, map[string]*answer{r.parts[i].ID: &a}, defined)
+	a.undefined = r.parts[i].without(defined)
 	return a, nil
 }
 

@@ -60,6 +60,37 @@ func TestErrorsStayWhereTheyAre(t *testing.T) {
 	)
 }
 
+// TestErrorTexts: an error names its place in the library as it is written.
+func TestErrorTexts(t *testing.T) {
+	t.Parallel()
+	lib := library(t, map[string]string{
+		"lib/thing.rego":           "package lib.thing\n\nnumber := to_number(input.data.n)\n\nclash := x if some x in input.data.list\n",
+		"controls/a/builtin.rego":  control("ERR-001", "controls.a.builtin", `"aws/T"`, "import data.lib.thing\n\nviolation contains {\"message\": \"m\", \"observed\": 1, \"expected\": 2, \"path\": \"/data\"} if thing.number > 5\n"),
+		"controls/a/conflict.rego": control("ERR-002", "controls.a.conflict", `"aws/T"`, "import data.lib.thing\n\nviolation contains {\"message\": \"m\", \"observed\": 1, \"expected\": 2, \"path\": \"/data\"} if thing.clash == 3\n"),
+	})
+	for name, opa := range map[string]bool{"machine": false, "opa": true} {
+		e, err := evaluate.New(evaluate.Config{Library: lib, OPA: opa})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		err = e.Decide(t.Context(), judgement(t, doc("aws/1/eu", "T", "x", `{"n":"six","list":[1,2]}`)), func(v audit.Verdict) error {
+			for _, d := range v.Decisions {
+				for _, r := range d.Reasons {
+					got = append(got, r.Detail)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got) != 2 || !strings.HasPrefix(got[0], "lib/thing.rego:3: eval_builtin_error: to_number: ") || !strings.HasPrefix(got[1], "lib/thing.rego:5: eval_conflict_error: rule data.lib.thing.clash produced conflicting values") {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
 // TestErrorsOfConstants: what is known of a kind may be enough for an error. It is
 // one control's all the same, also where no partial evaluation can be had of it.
 func TestErrorsOfConstants(t *testing.T) {
