@@ -42,7 +42,7 @@ fuzz:
 	done
 
 # What is promised of speed, memory and storage (docs/benchmarks.md): a line for each number, and exit 1 if one
-# is missed. About twenty minutes on an idle machine. BENCH='-only decide' measures some, BENCH=-list names them.
+# is missed. About half an hour on an idle machine. BENCH='-only decide' measures some, BENCH=-list names them.
 bench:
 	@testdata/bench/tools/install >/dev/null
 	go run ./testdata/bench $(BENCH)

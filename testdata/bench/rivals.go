@@ -75,10 +75,11 @@ func self(args ...string) (process, error) {
 	return process{name: name, args: append([]string{"child"}, args...), out: io.Discard}, err
 }
 
-// opaExec asks with the library of so many variants; opa exec is asked of as many
-// files as it can do in some ten seconds.
-func opaExec(variants, others int) func(context.Context, *bench) ([]result, error) {
+// opaExec asks both the same files, one in every so many of those that there are,
+// with the library of so many variants.
+func opaExec(variants, every int) func(context.Context, *bench) ([]result, error) {
 	return func(ctx context.Context, b *bench) ([]result, error) {
+		n := b.size(b.estate/every, 1000)
 		opa, err := tool("opa")
 		if err != nil {
 			return nil, err
@@ -87,7 +88,7 @@ func opaExec(variants, others int) func(context.Context, *bench) ([]result, erro
 		if err := newLibrary(variants).Bundle(bundle); err != nil {
 			return nil, err
 		}
-		return b.rival(ctx, variants, b.size(others, 1000), `"expected":`, func(files string) process {
+		return b.rival(ctx, variants, n, n, `"expected":`, func(files string) process {
 			return process{name: opa, args: []string{"exec", "--bundle", bundle, "--decision", "bench/violations", files}}
 		})
 	}
@@ -104,7 +105,7 @@ func conftest(variants, others int) func(context.Context, *bench) ([]result, err
 		if err := newLibrary(variants).Namespaces(policy); err != nil {
 			return nil, err
 		}
-		return b.rival(ctx, variants, b.size(others, 100), `"msg":`, func(files string) process {
+		return b.rival(ctx, variants, b.size(b.estate, 1000), b.size(others, 100), `"msg":`, func(files string) process {
 			return process{name: path, args: []string{
 				"test", "--no-fail", "--no-color", "--output", "json", "--all-namespaces", "--data", filepath.Join(policy, "data.json"), "--policy", policy, files,
 			}}
@@ -113,12 +114,11 @@ func conftest(variants, others int) func(context.Context, *bench) ([]result, err
 }
 
 // rival compares whole processes that decide such files by the same Rego: ours
-// as many as a large estate has, the other one others of them. What they take is
-// divided by the number of files, start included: CPU time on one processor, and
-// wall time on all that there are, as whoever starts them has it. key stands once
-// for each violation in what the other one prints.
-func (b *bench) rival(ctx context.Context, variants, others int, key string, other func(files string) process) ([]result, error) {
-	n := b.size(b.estate, 1000)
+// decides n of them, the other one others. What they take is divided by the number
+// of files, start included: CPU time on one processor, and wall time on all that
+// there are, as whoever starts them has it. key stands once for each violation in
+// what the other one prints; before, both must find as many in some of the files.
+func (b *bench) rival(ctx context.Context, variants, n, others int, key string, other func(files string) process) ([]result, error) {
 	library := filepath.Join(b.dir, fmt.Sprintf("library-%d", variants))
 	if err := newLibrary(variants).write(library); err != nil {
 		return nil, err
@@ -127,7 +127,11 @@ func (b *bench) rival(ctx context.Context, variants, others int, key string, oth
 	if err != nil {
 		return nil, err
 	}
-	fewer, err := b.files(others)
+	theirFiles, err := b.files(others)
+	if err != nil {
+		return nil, err
+	}
+	some, err := b.files(min(others, 2000))
 	if err != nil {
 		return nil, err
 	}
@@ -135,27 +139,28 @@ func (b *bench) rival(ctx context.Context, variants, others int, key string, oth
 	if err != nil {
 		return nil, err
 	}
-	same, err := self("decide", library, fewer)
+	same, err := self("decide", library, some)
 	if err != nil {
 		return nil, err
 	}
-	theirs := other(fewer)
-	theirs.out = io.Discard
-	if err := agree(ctx, key, same, theirs); err != nil {
+	if err := agree(ctx, key, same, other(some)); err != nil {
 		return nil, err
 	}
+	theirs := other(theirFiles)
+	theirs.out = io.Discard
 	each := func(d time.Duration, n int) time.Duration { return d / time.Duration(n) }
 	of := func(a, b time.Duration, processors int) result {
 		return result{ratio(each(b, others), each(a, n)), fmt.Sprintf("%s for %d files by crosscheck, %s for %d by %s, on %d of the processors",
 			ms(a), n, ms(b), others, filepath.Base(theirs.name), processors)}
 	}
-	took, err := rounds{most: 4}.processes(ctx, ours, theirs)
+	turns := rounds{most: 4, until: time.Minute}
+	took, err := turns.processes(ctx, ours, theirs)
 	if err != nil {
 		return nil, err
 	}
 	all := fmt.Sprint("GOMAXPROCS=", runtime.NumCPU())
 	ours.env, theirs.env = []string{all}, []string{all}
-	wide, err := rounds{most: 4}.processes(ctx, ours, theirs)
+	wide, err := turns.processes(ctx, ours, theirs)
 	if err != nil {
 		return nil, err
 	}
