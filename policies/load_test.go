@@ -199,6 +199,8 @@ func TestLoadRefuses(t *testing.T) {
 		"input key":                 {lib, "input.data.Used", "input.dta.Used", lib + ":3: input.dta.Used: a document has no such key"},
 		"function reads input":      {lib, "_grade(g) := g", "_grade(g) := g if input.name", lib + ":11: a function reads input.name"},
 		"with":                      {lib, "input.data.Used if input", "y if y := input.data.Used with input.data as {}\n\nz if input", lib + ":3: `with` belongs in tests"},
+		"a number for a key":        {ctl, "default applies", "_ports[443] contains x if some x in [thing.grade]\n\ndefault applies", ctl + ":21: _ports[443]: the key 443 is written out and no text"},
+		"a key between":             {ctl, "default applies", "_ports[true][x] := 1 if some x in [thing.grade]\n\ndefault applies", ctl + ":21: _ports[true]: the key true is written out"},
 		"no such rule":              {ctl, "thing.used", "thing.usd", ctl + ":23: data.lib.test.thing.usd: lib has no such rule"},
 		"a package whole":           {ctl, "thing.used", "thing", "data.lib.test.thing: lib has no such rule"},
 		"another's own rule":        {ctl, "thing.used", "thing._grade(1)", "a rule that begins with an underscore is its package's own"},

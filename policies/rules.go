@@ -47,6 +47,7 @@ func (m *modules) inspect(controls []audit.Control) error {
 }
 
 func (c *inspector) inspectRule() {
+	c.inspectHead()
 	ast.WalkExprs(c.rule.Body, func(e *ast.Expr) bool {
 		if len(e.With) > 0 {
 			c.problem(e.Location, "`with` belongs in tests only: what it replaces cannot be told from what was read")
@@ -68,6 +69,22 @@ func (c *inspector) inspectRule() {
 		ast.WalkVars(arg, func(v ast.Var) bool { safe.Add(v); return false })
 	}
 	c.inspectKeys(c.rule.Body, safe)
+}
+
+// inspectHead: of p[443] contains x, OPA's evaluator makes an empty set at 443 when
+// the body is not true, and its planner nothing.
+func (c *inspector) inspectHead() {
+	head := c.rule.Head
+	ref := head.Ref()
+	written := ref.GroundPrefix()
+	if len(written) == len(ref) && head.RuleKind() == ast.SingleValue {
+		return
+	}
+	for _, key := range written[1:] {
+		if _, ok := key.Value.(ast.String); !ok {
+			c.problem(head.Location, "%s: the key %s is written out and no text; write it as one, %q, or let the body bind it", written, key, key)
+		}
+	}
 }
 
 // inspectInput: what of the document is read must be told by name.
