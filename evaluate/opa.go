@@ -299,7 +299,9 @@ func (q *query) eval(ctx context.Context, input ast.Value, v *view) ([]ast.Value
 // nil if the query is undefined.
 func (q *query) value(ctx context.Context, input ast.Value, v *view) (out ast.Value, _ error) {
 	for _, p := range q.prepared {
-		rs, err := p.Eval(ctx, rego.EvalParsedInput(input), rego.EvalTransaction(v), rego.EvalExternalCancel(v.cancel))
+		rs, err := surviving(func() (rego.ResultSet, error) {
+			return p.Eval(ctx, rego.EvalParsedInput(input), rego.EvalTransaction(v), rego.EvalExternalCancel(v.cancel))
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -314,6 +316,17 @@ func (q *query) value(ctx context.Context, input ast.Value, v *view) (out ast.Va
 		}
 	}
 	return out, nil
+}
+
+// surviving has a panic of OPA's evaluator be an error as its others are: of one
+// control and one document.
+func surviving[T any](f func() (T, error)) (out T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &topdown.Error{Code: topdown.InternalErr, Message: fmt.Sprintf("OPA's evaluator panicked: %v", p)}
+		}
+	}()
+	return f()
 }
 
 // keepValue hands results over as OPA holds them.

@@ -62,11 +62,12 @@ func partial(ctx context.Context, modules map[string]*ast.Module, text string, k
 	if err != nil {
 		return nil, err
 	}
-	return rego.New(
+	r := rego.New(
 		rego.Query(text), rego.Compiler(compiler), rego.SetRegoVersion(ast.RegoV1), rego.Store(known),
 		rego.Input(map[string]any{"source": k.Source, "type": k.Type}),
 		rego.Unknowns(unknowns), rego.ShallowInlining(true), rego.StrictBuiltinErrors(true),
-	).Partial(ctx)
+	)
+	return surviving(func() (*rego.PartialQueries, error) { return r.Partial(ctx) })
 }
 
 // entryModule asks everything about some controls in one set. Its heads must be

@@ -123,6 +123,66 @@ func TestErrorsOfConstants(t *testing.T) {
 	}
 }
 
+// seeing is a control whose violation shows what a term comes to.
+func seeing(id, pkg, term string) string {
+	return control(id, pkg, `"aws/T"`, "import data.lib.thing\n\nviolation contains {\"message\": json.marshal("+term+"), \"observed\": 1, \"expected\": 2, \"path\": \"/data\"} if input.id\n")
+}
+
+// TestMembersWrittenOut: OPA's evaluator goes through a set or an object that is
+// written out as it is written, which shows in arrays: the engine must say the same.
+func TestMembersWrittenOut(t *testing.T) {
+	t.Parallel()
+	lib := library(t, map[string]string{
+		"lib/thing.rego": `package lib.thing
+
+pair := [x | some x in {input.data.a, input.data.b}]
+
+mixed := [x | some x in {input.data.a, "m"}]
+
+keyed := {input.data.a: 1, input.data.b: 2}
+
+either := {input.data.a, input.data.b}
+
+twice := [x | some x in either]
+`,
+		"controls/a/pair.rego":  seeing("WRT-001", "controls.a.pair", "thing.pair"),
+		"controls/a/mixed.rego": seeing("WRT-002", "controls.a.mixed", "thing.mixed"),
+		"controls/a/keyed.rego": seeing("WRT-003", "controls.a.keyed", "thing.keyed"),
+		"controls/a/twice.rego": seeing("WRT-004", "controls.a.twice", "thing.twice"),
+	})
+	docs := judgement(t, doc("aws/1/eu", "T", "one", `{"a":"b","b":"a"}`), doc("aws/1/eu", "T", "two", `{"a":"z","b":"z"}`))
+	for name, opa := range map[string]bool{"machine": false, "opa": true} {
+		e, err := evaluate.New(evaluate.Config{Library: lib, OPA: opa})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			want(t, outcomes(t, e, docs),
+				`one WRT-001 fail ["b","a"]`, `one WRT-002 fail ["m","b"]`, `one WRT-003 fail {"a":2,"b":1}`, `one WRT-004 fail ["b","a"]`,
+				`two WRT-001 fail ["z","z"]`, `two WRT-002 fail ["m","z"]`, `two WRT-003 fail {"z":2}`, `two WRT-004 fail ["z","z"]`,
+			)
+		})
+	}
+}
+
+// TestPanicsOfOPA: OPA's evaluator loses one of two keys that are arrays with the
+// same hash, and panics when it walks the object. That is one control's.
+func TestPanicsOfOPA(t *testing.T) {
+	t.Parallel()
+	lib := library(t, map[string]string{
+		"lib/thing.rego":          "package lib.thing\n\nodd := count([v | walk({[x, x]: 1 | walk(input.data.list, [_, x])}, [p, v]); p])\n\nlist := input.data.list\n",
+		"controls/a/odd.rego":     seeing("PAN-001", "controls.a.odd", "thing.odd"),
+		"controls/a/regular.rego": seeing("PAN-002", "controls.a.regular", "thing.list"),
+	})
+	e, err := evaluate.New(evaluate.Config{Library: lib, OPA: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := outcomes(t, e, judgement(t, doc("aws/1/eu", "T", "one", `{"list":[1,[1],"x",2,3,4,5]}`), doc("aws/1/eu", "T", "two", `{"list":[2]}`)))
+	want(t, got, "one PAN-001 not_evaluated error", "one PAN-002 fail [1,[1],\"x\",2,3,4,5]", "two PAN-001 fail 3", "two PAN-002 fail [2]")
+}
+
 // Trap: a negated `every` and an `every` over parameters, which older OPAs got wrong.
 func TestEvery(t *testing.T) {
 	t.Parallel()

@@ -99,6 +99,10 @@ func (w *worker) answers(ctx context.Context, p *program, doc *document) ([]answ
 		case errors.Is(err, vm.ErrSteps), errors.Is(err, vm.ErrBytes):
 			out[i].err, out[i].limit, limited = err, true, true
 		case w.opa: // is asked anyway
+		case errors.Is(err, vm.ErrWritten):
+			if out[i], err = w.asWritten(ctx, doc, &p.parts[i]); err != nil {
+				return nil, err
+			}
 		default:
 			if out[i], err = p.opa.alone(ctx, w.store, w.estate, doc, i); err != nil {
 				return nil, err
@@ -120,6 +124,15 @@ func (w *worker) answers(ctx context.Context, p *program, doc *document) ([]answ
 		}
 	}
 	return out, nil
+}
+
+// asWritten asks OPA one control of the library as it is written.
+func (w *worker) asWritten(ctx context.Context, doc *document, pt *part) (answer, error) {
+	input, err := doc.value()
+	if err != nil {
+		return answer{}, err
+	}
+	return w.lib.referee.control(ctx, w.store, w.estate, input, pt)
 }
 
 // refusals are the answers about a document that cannot be held.

@@ -2,6 +2,7 @@ package vm
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -54,7 +55,7 @@ const (
 // not know is an error: OPA's minor releases bring new ones.
 func Compile(cfg Config) (*Policy, error) {
 	p := &Policy{functions: map[string]*function{}, paths: map[string]*function{}, plans: map[string]*function{}, strict: cfg.Strict}
-	c := &compiler{policy: p, builtins: map[string]*ast.Builtin{}}
+	c := &compiler{policy: p, builtins: map[string]*ast.Builtin{}, made: map[ir.Local]int{}}
 	if s := cfg.Policy.Static; s != nil {
 		for _, text := range s.Strings {
 			p.strings = append(p.strings, text.Value)
@@ -129,7 +130,9 @@ type compiler struct {
 	policy   *Policy
 	strings  []*Value
 	builtins map[string]*ast.Builtin
-	locals   int // of the function at hand
+	locals   int              // of the function at hand
+	depth    int              // how many blocks are open
+	made     map[ir.Local]int // sets and objects that the open blocks make → the depth of the block
 	err      error
 }
 
@@ -207,6 +210,8 @@ func (c *compiler) blocks(list []*ir.Block) []block {
 }
 
 func (c *compiler) block(b *ir.Block) block {
+	c.depth++
+	defer c.leave()
 	var out block
 	for i := 0; i < len(b.Stmts); i++ {
 		if value, target, n := c.fold(b.Stmts[i:]); n > 0 {
@@ -219,6 +224,12 @@ func (c *compiler) block(b *ir.Block) block {
 		}
 	}
 	return out
+}
+
+// leave ends a block.
+func (c *compiler) leave() {
+	maps.DeleteFunc(c.made, func(_ ir.Local, depth int) bool { return depth == c.depth })
+	c.depth--
 }
 
 // run runs the statements of a block.

@@ -70,12 +70,20 @@ func (c *compiler) scan(s *ir.ScanStmt) statement {
 			}
 			return m.scanArray(f, v.c.keys, key, value, body)
 		case kSet:
+			if inOrder && v.c.written {
+				m.fail(ErrWritten)
+				return leaveAll
+			}
 			list := v.c.keys
 			if inOrder {
 				list = m.ordered(v)
 			}
 			return m.scanPairs(f, list, list, key, value, body)
 		case kObject:
+			if inOrder && v.c != nil && v.c.written {
+				m.fail(ErrWritten)
+				return leaveAll
+			}
 			keys, vals := m.members(v)
 			return m.scanPairs(f, keys, vals, key, value, body)
 		case kEstate:
@@ -121,7 +129,8 @@ func (m *Machine) scanPairs(f, keys, vals []*Value, key, value int, body block) 
 }
 
 // orderShows tells whether the order in which a set is scanned can be seen
-// afterwards: in an array, in which of two equal values stays, in an error.
+// afterwards: in an array, in which of two equal values stays, in whether a call
+// fails before the scan is left.
 func orderShows(b *ir.Block) bool {
 	own := map[ir.Local]bool{} // arrays made within, and so once for each element
 	var shows func(b *ir.Block) bool
@@ -134,7 +143,7 @@ func orderShows(b *ir.Block) bool {
 				if !own[s.Array] {
 					return true
 				}
-			case *ir.AssignVarOnceStmt, *ir.ResultSetAddStmt, *ir.ObjectInsertOnceStmt:
+			case *ir.AssignVarOnceStmt, *ir.ResultSetAddStmt, *ir.ObjectInsertOnceStmt, *ir.CallStmt, *ir.CallDynamicStmt:
 				return true
 			}
 			for _, inner := range blocksOf(s) {

@@ -21,14 +21,37 @@ func (g *generator) module() (text string, names []string) {
 	for i := range 4 {
 		g.vars = nil
 		name := fmt.Sprintf("r%d", i)
-		switch g.rng.Intn(5) {
+		switch g.rng.Intn(8) {
+		case 5: // a rule of several keys
+			for range 1 + g.rng.Intn(3) {
+				g.deep(&b, "m"+name)
+			}
+			fmt.Fprintf(&b, "%s := m%s\n", name, name)
+		case 6: // arguments that are patterns, and a default
+			if g.rng.Intn(2) == 0 {
+				fmt.Fprintf(&b, "default d%s(_) := %s\n", name, g.scalar())
+			}
+			for range 1 + g.rng.Intn(2) {
+				g.vars = []string{"a", "c"}
+				fmt.Fprintf(&b, "d%s(%s) := %s%s\n", name, g.one("[a, c]", `{"a": a, "b": c}`, "[a, [c, _]]", `["a", {"k": a, "l": c}]`), g.headed("%s", 1), g.otherwise())
+			}
+			g.vars = nil
+			fmt.Fprintf(&b, "%s := [d%s(y) | some x in %s; y := %s]\n", name, name, g.term(1), g.one("x", "[x, x]", `{"a": x, "b": 1}`, "[x, [x, 1]]"))
+			g.rules = append(g.rules, fmt.Sprintf("d%s(%s)", name, g.one("[1, 2]", "input.l", "input.o", `["a", input.o]`)))
+		case 7: // true or not
+			if g.rng.Intn(2) == 0 {
+				fmt.Fprintf(&b, "default %s := false\n", name)
+			}
+			for range 1 + g.rng.Intn(2) {
+				fmt.Fprintf(&b, "%s%s%s%s\n", name, g.headed("", 0), g.otherwise(), g.otherwise())
+			}
 		case 0:
 			for range 1 + g.rng.Intn(3) {
 				fmt.Fprintf(&b, "%s contains %s\n", name, g.headed("%s", 1))
 			}
 		case 1:
 			for range 1 + g.rng.Intn(3) {
-				fmt.Fprintf(&b, "%s[%s\n", name, g.headed("%s] := %s", 2))
+				fmt.Fprintf(&b, "%s[object.get({\"v\": %s\n", name, g.headed(`%s}, "v", 0)] := %s`, 2))
 			}
 		case 2:
 			for range 1 + g.rng.Intn(2) {
@@ -55,6 +78,24 @@ func (g *generator) module() (text string, names []string) {
 		g.rules = append(g.rules, name)
 	}
 	return b.String(), names
+}
+
+// deep is a rule of which the head is a reference. No constant but a string may be
+// a key: OPA's planner and its evaluator differ then, and such a plan is not made.
+func (g *generator) deep(b *strings.Builder, name string) {
+	const key = `[object.get({"v": `
+	switch g.rng.Intn(5) {
+	case 0:
+		fmt.Fprintf(b, "%s.a := %s\n", name, g.headed("%s", 1))
+	case 1:
+		fmt.Fprintf(b, "%s.b%s%s\n", name, key, g.headed(`%s}, "v", 0)] := %s`, 2))
+	case 2:
+		fmt.Fprintf(b, "%s.c contains %s\n", name, g.headed("%s", 1))
+	case 3:
+		fmt.Fprintf(b, "%s.d%s%s\n", name, key, g.headed(`%s}, "v", 0)][object.get({"v": %s}, "v", 0)] := %s`, 3))
+	default:
+		fmt.Fprintf(b, "%s.e%s%s\n", name, key, g.headed(`%s}, "v", 0)] contains %s`, 2))
+	}
 }
 
 // headed is a head made of terms, and the body that binds what is in them.
@@ -98,7 +139,30 @@ func (g *generator) variable() string {
 
 func (g *generator) statement(depth int) string {
 	t := func() string { return g.any(depth - 1) }
-	switch g.rng.Intn(13) {
+	switch g.rng.Intn(18) {
+	case 13: // a key that is looked for
+		v, w := g.variable(), g.variable()
+		g.vars = append(g.vars, v, w)
+		return fmt.Sprintf("%s = %s[%s]", w, g.one("input", "input.l", "input.o", "input[_]", g.earlier()), v)
+	case 14:
+		v, w := g.variable(), g.variable()
+		before := g.vars
+		out := fmt.Sprintf("some %s, %s; %s[%s][%s] == %s", v, w, g.one("input", "input.l", "input.o", g.earlier()), v, w, t())
+		g.vars = append(before, v, w)
+		return out
+	case 15:
+		v := g.variable()
+		g.vars = append(g.vars, v)
+		return fmt.Sprintf("%s := data.p[%q]", v, g.earlier())
+	case 16:
+		value, v := t(), g.variable()
+		g.vars = append(g.vars, v)
+		return fmt.Sprintf("%s := %s with %s as %s", v, g.one("count(input.l)", g.earlier()), g.one("count", "input", "data.none"), value)
+	case 17:
+		a, c, d := g.variable(), g.variable(), g.variable()
+		in := t()
+		g.vars = append(g.vars, a, c, d)
+		return fmt.Sprintf(g.one("[%s, {\"a\": %s}, %s] = %s", "{\"a\": %s, \"b\": {\"c\": %s}, \"d\": %s} = %s", "[%s, %s, %s] := %s"), a, c, d, in)
 	case 0, 1, 2:
 		in, v := t(), g.variable()
 		g.vars = append(g.vars, v)
@@ -150,6 +214,20 @@ func (g *generator) rule() string {
 		return g.scalar()
 	}
 	return g.one(g.rules...)
+}
+
+// earlier is a rule without arguments, or input.
+func (g *generator) earlier() string {
+	var plain []string
+	for _, r := range g.rules {
+		if !strings.Contains(r, "(") {
+			plain = append(plain, r)
+		}
+	}
+	if len(plain) == 0 {
+		return "input"
+	}
+	return g.one(plain...)
 }
 
 func (g *generator) term(depth int) string {

@@ -21,8 +21,10 @@ func (c *compiler) make(s ir.Stmt) statement {
 	case *ir.MakeArrayStmt:
 		return makeEmpty(c.local(s.Target), kArray)
 	case *ir.MakeObjectStmt:
+		c.made[s.Target] = c.depth
 		return makeEmpty(c.local(s.Target), kObject)
 	case *ir.MakeSetStmt:
+		c.made[s.Target] = c.depth
 		return makeEmpty(c.local(s.Target), kSet)
 	case *ir.ResetLocalStmt: // the local has no value any more
 		l := c.local(s.Target)
@@ -93,19 +95,47 @@ func (c *compiler) arrayAppend(s *ir.ArrayAppendStmt) statement {
 // setAdd adds to a set, unless an equal value is in it.
 func (c *compiler) setAdd(s *ir.SetAddStmt) statement {
 	value, set := c.operand(s.Value), c.local(s.Set)
+	if c.writtenOut(s.Set, value) {
+		return func(m *Machine, f []*Value) int {
+			f[set].c.written = true
+			m.addToSet(f[set], value.get(f))
+			return 0
+		}
+	}
 	return func(m *Machine, f []*Value) int { m.addToSet(f[set], value.get(f)); return 0 }
+}
+
+// writtenOut tells whether a set or an object is written out and k is no constant:
+// see ErrWritten. What puts members into a comprehension or a rule is not in the
+// block that makes it.
+func (c *compiler) writtenOut(l ir.Local, k operand) bool {
+	return c.made[l] == c.depth && k.constant == nil
 }
 
 // objectInsert sets a key; what was there goes.
 func (c *compiler) objectInsert(s *ir.ObjectInsertStmt) statement {
 	key, value, object := c.operand(s.Key), c.operand(s.Value), c.local(s.Object)
+	if c.writtenOut(s.Object, key) {
+		return func(m *Machine, f []*Value) int {
+			o, k := f[object], key.get(f)
+			o.c.written = true
+			if m.find(o.c, k) >= 0 { // which value it has depends on OPA's order
+				m.fail(ErrWritten)
+				return leaveAll
+			}
+			m.add(o.c, k, value.get(f))
+			return 0
+		}
+	}
 	return func(m *Machine, f []*Value) int { m.insert(f[object], key.get(f), value.get(f)); return 0 }
 }
 
-// objectInsertOnce sets a key of which an object may have one value only. Of
-// equal ones the last stays.
+// objectInsertOnce sets a key of which an object may have one value only. Of equal
+// ones, as 1 and 1.0, the last stays in a comprehension, which puts them into an
+// object that an open block makes, and the first in a rule.
 func (c *compiler) objectInsertOnce(s *ir.ObjectInsertOnceStmt) statement {
 	key, value, object := c.operand(s.Key), c.operand(s.Value), c.local(s.Object)
+	_, last := c.made[s.Object]
 	return func(m *Machine, f []*Value) int {
 		o, k, v := f[object], key.get(f), value.get(f)
 		i := m.find(o.c, k)
@@ -113,7 +143,9 @@ func (c *compiler) objectInsertOnce(s *ir.ObjectInsertOnceStmt) statement {
 		case i < 0:
 			m.add(o.c, k, v)
 		case m.equal(o.c.vals[i], v):
-			o.c.vals[i] = v
+			if last {
+				o.c.vals[i] = v
+			}
 		default:
 			m.fail(errConflict)
 			return leaveAll

@@ -37,6 +37,8 @@ type composite struct {
 	vals   []*Value           // values of objects
 	index  map[uint64][]int32 // hash of a key → where it stands; nil until it pays
 	sorted bool
+
+	written bool // written out with a member that is no constant: see writtenOut
 }
 
 var (

@@ -29,6 +29,13 @@ type Limits struct {
 	Bytes int64 // made while evaluating, the document aside
 }
 
+// ErrWritten is the error of a call that comes to what only OPA's evaluator can
+// tell, and only with the library as it is written: a set or an object that is
+// written out, as {input.a, "b"}, is gone through in an order that shows. It does so
+// in the order of what is written, and twice where two members are equal; but not
+// where it remembers the value of a rule.
+var ErrWritten = errors.New("the order shows in which a set or an object that is written out is gone through")
+
 // The errors of a call that exceeds its limits.
 var (
 	ErrSteps = errors.New("more steps than one decision may take")
