@@ -63,9 +63,9 @@ func New(cfg Config) (*Engine, error) {
 // Name says what decides: engines of one name decide alike. It changes with
 // whatever could change an outcome: this engine's version, OPA's, and the limits.
 func (e *Engine) Name() string {
-	name := "vm/1"
+	name := "vm/2"
 	if e.opa {
-		name = "opa"
+		name = "opa/2"
 	}
 	return fmt.Sprintf("%s, OPA %s, at most %d steps and %d bytes a decision", name, version.Version, e.limits.Steps, e.limits.Bytes)
 }
@@ -84,7 +84,7 @@ func (e *Engine) library(controls []audit.Control) *library {
 	defer e.mu.Unlock()
 	if e.prepared[key] == nil {
 		e.prepared[key] = &library{
-			modules: e.lib.Modules(), compiled: sync.OnceValues(e.compiled), params: e.lib.Parameters(), referee: &referee{compiler: e.lib.Compiler(), queries: map[string]*query{}},
+			compiled: sync.OnceValues(e.compiled), params: e.lib.Parameters(), stock: newStock(e.lib.Compiler()),
 			controls: controls, programs: map[plan.Kind]*program{}, declared: map[string][]string{},
 		}
 	}

@@ -192,7 +192,7 @@ func (w *worker) declared(ctx context.Context, p *program, doc *document, out []
 			return more, err
 		}
 	}
-	values, err := p.opa.declared(ctx, w.store, doc)
+	values, err := w.lib.stock.declared(ctx, w.store, doc, p.declaring())
 	for _, raw := range values {
 		out = append(out, newEntry(p.Source, doc, raw))
 	}

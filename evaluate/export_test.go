@@ -16,40 +16,6 @@ import (
 	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
 )
 
-// Residual is what partial evaluation leaves of the controls of a type: the
-// queries and support modules of the aggregate and of each control asked alone.
-func (e *Engine) Residual(ctx context.Context, source, typ string) (string, error) {
-	lib := e.library(e.lib.Catalog.Controls)
-	p, err := lib.program(ctx, plan.Kind{Source: source, Type: typ})
-	if err != nil {
-		return "", err
-	}
-	written, err := p.opa.modules()
-	if err != nil {
-		return "", err
-	}
-	var b strings.Builder
-	for _, pt := range p.parts {
-		entry, err := entryModule([]part{pt})
-		if err != nil {
-			return "", err
-		}
-		modules := maps.Clone(written)
-		modules["crosscheck/entry.rego"] = entry
-		pq, err := partial(ctx, modules, "data.crosscheck.entry.out = x", p.Kind, newStore(lib.params, "", nil))
-		if err != nil {
-			return "", err
-		}
-		for _, q := range pq.Queries {
-			b.WriteString(q.String() + "\n")
-		}
-		for _, m := range pq.Support {
-			b.WriteString(m.String() + "\n")
-		}
-	}
-	return b.String(), nil
-}
-
 // AllReads tells what each control reads for each exact type it names.
 func (e *Engine) AllReads(ctx context.Context, yield func(c audit.Control, source, typ string, r plan.Reads)) error {
 	for _, c := range e.lib.Catalog.Controls {
@@ -150,15 +116,18 @@ func Sample(controls []audit.Control, snapshots []audit.Snapshot) func(input, co
 	return func(input, control string) bool { return s.takes(bits64(input), bits64(control)) }
 }
 
-// Mislead gives the referee another text of one module.
+// Mislead gives OPA another text of one module.
 func (e *Engine) Mislead(file, text string) error {
 	m, err := ast.ParseModuleWithOpts(file, text, ast.ParserOptions{RegoVersion: ast.RegoV1})
 	if err != nil {
 		return err
 	}
 	lib := e.library(e.lib.Catalog.Controls)
-	modules := maps.Clone(lib.modules)
+	modules := maps.Clone(e.lib.Modules())
 	modules[file] = m
-	lib.referee.compiler, err = plan.Compiled(modules)
-	return err
+	lib.stock.compiler = ast.NewCompiler()
+	if lib.stock.compiler.Compile(modules); lib.stock.compiler.Failed() {
+		return lib.stock.compiler.Errors
+	}
+	return nil
 }

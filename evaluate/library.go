@@ -7,19 +7,16 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/open-policy-agent/opa/v1/ast"
-
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/evaluate/plan"
 )
 
 // library prepares programs, each once.
 type library struct {
-	modules  map[string]*ast.Module
 	compiled func() (*plan.Graph, error) // each estate kind under a name of its own; once
 	params   map[string]any
 	controls []audit.Control // selected
-	referee  *referee
+	stock    *stock
 
 	mu       sync.RWMutex
 	programs map[plan.Kind]*program

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -23,7 +24,6 @@ type program struct {
 	estate   []*vm.Rule          // those rules
 	plan     *plan.Plan
 	policy   *vm.Policy // nil if the machine refuses the plan: then OPA decides all
-	opa      *residual
 }
 
 // part is one control as it is asked about one kind of resource.
@@ -90,20 +90,7 @@ func (l *library) specialise(ctx context.Context, k plan.Kind) (*program, error)
 		}
 		p.parts = append(p.parts, pt)
 	}
-	p.opa = &residual{Kind: k, modules: sync.OnceValues(func() (map[string]*ast.Module, error) { return l.asWritten(k, rules) }), params: l.params, parts: p.parts, kinds: kinds, referee: l.referee}
 	return p, l.knownKinds(p)
-}
-
-// asWritten are the modules that rules need, folded for a kind and not compiled.
-func (l *library) asWritten(k plan.Kind, rules []string) (map[string]*ast.Module, error) {
-	modules, err := plan.SplitEstate(l.modules, l.modules)
-	if err != nil {
-		return nil, err
-	}
-	if modules, err = plan.Fold(modules, k); err != nil {
-		return nil, err
-	}
-	return plan.NewGraph(modules).Reachable(rules), nil
 }
 
 // planWithAttributes plans rules and the attributes that controls read through
@@ -185,6 +172,18 @@ func (p *program) compile() {
 			p.estate = append(p.estate, policy.Rule(path))
 		}
 	}
+}
+
+// declaring are the packages that have those rules.
+func (p *program) declaring() (out []string) {
+	for _, k := range sortedKeys(p.declares) {
+		for _, path := range p.declares[k] {
+			if pkg := path[:strings.LastIndexByte(path, '.')]; !slices.Contains(out, pkg) {
+				out = append(out, pkg)
+			}
+		}
+	}
+	return out
 }
 
 func (l *library) applicable(k plan.Kind) []audit.Control {

@@ -1,6 +1,7 @@
 package evaluate_test
 
 import (
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -178,6 +179,65 @@ func TestReadsOfRandomControls(t *testing.T) {
 	} else {
 		t.Logf("%d decisions were compared", n)
 	}
+}
+
+// TestEnginesAgreeOnRandomControls: --engine opa says what the machine says, of
+// which all is compared with OPA too in runs so small.
+func TestEnginesAgreeOnRandomControls(t *testing.T) {
+	t.Parallel()
+	var compared atomic.Int64
+	t.Run("seeds", func(t *testing.T) {
+		for seed := range uint64(60) {
+			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+				t.Parallel()
+				compared.Add(int64(tryEngines(t, seed)))
+			})
+		}
+	})
+	if n := compared.Load(); n < 200 {
+		t.Errorf("only %d decisions were compared", n)
+	} else {
+		t.Logf("%d decisions were compared", n)
+	}
+}
+
+// tryEngines has both engines decide mutants of random documents by a random control.
+func tryEngines(t *testing.T, seed uint64) (compared int) {
+	t.Helper()
+	d := seeded(seed + 1000)
+	lib := randomLibrary(t, d)
+	if lib == nil {
+		return 0
+	}
+	machine := engine(t, lib)
+	if machine.Check(t.Context()) != nil {
+		return 0
+	}
+	opa, err := evaluate.New(evaluate.Config{Library: lib, OPA: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 12 {
+		r := randomDocument(d)
+		r.Data = d.mutate(r.Data)
+		j := judgement(t, r)
+		lines := [][]byte{line(t, r)}
+		var got, want []string
+		for e, out := range map[*evaluate.Engine]*[]string{machine: &got, opa: &want} {
+			err := e.DecideAmong(t.Context(), j, lines, func(_ int, v audit.Verdict) {
+				for _, d := range v.Decisions {
+					*out = append(*out, said(d))
+				}
+			})
+			if err != nil {
+				t.Errorf("%v\n%s\n%s", err, lines[0], lib.Modules()["lib/thing.rego"])
+			}
+		}
+		if compared += len(got); !slices.Equal(got, want) {
+			t.Errorf("the machine says %v, OPA %v\n%s\n%s", got, want, lines[0], lib.Modules()["lib/thing.rego"])
+		}
+	}
+	return compared
 }
 
 // FuzzReads tries the same with any controls and documents.

@@ -1,85 +1,14 @@
 package evaluate
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
-	"sync"
-
-	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/rego"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 )
-
-// referee decides as a person with the stock opa would: by OPA's own evaluator
-// and the library as it is written, nothing specialised. So it holds against both
-// the machine and what specialising made of the library.
-type referee struct {
-	compiler *ast.Compiler
-
-	mu      sync.Mutex        // preparing is serial
-	queries map[string]*query // by rule
-}
-
-// ask is the value of a rule for a document; nil if it is undefined.
-func (r *referee) ask(ctx context.Context, rule string, s *store, input ast.Value, v *view) (ast.Value, error) {
-	q, err := r.query(ctx, rule, s)
-	if err != nil {
-		return nil, err
-	}
-	return q.value(ctx, input, v)
-}
-
-func (r *referee) query(ctx context.Context, rule string, s *store) (*query, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if q := r.queries[rule]; q != nil {
-		return q, nil
-	}
-	p, err := rego.New(
-		rego.Query("data."+rule+" = x"), rego.Compiler(r.compiler), rego.SetRegoVersion(ast.RegoV1),
-		rego.Store(s), rego.StrictBuiltinErrors(true), rego.GenerateJSON(keepValue),
-	).PrepareForEval(ctx)
-	if err != nil {
-		return nil, err
-	}
-	r.queries[rule] = &query{prepared: []rego.PreparedEvalQuery{p}}
-	return r.queries[rule], nil
-}
-
-// control is what the referee says of one control and one document.
-func (r *referee) control(ctx context.Context, s *store, e *estate, input ast.Value, pt *part) (a answer, err error) {
-	v := s.view(nil)
-	if len(pt.estate) > 0 {
-		v = s.view(e)
-		a.view = v
-	}
-	var found, applies ast.Value
-	if found, a.err = r.ask(ctx, pt.Package+".violation", s, input, v); a.err == nil && pt.applies {
-		applies, a.err = r.ask(ctx, pt.Package+".applies", s, input, v)
-	}
-	a.applies = applies != nil && applies.Compare(ast.Boolean(true)) == 0
-	if set, ok := found.(ast.Set); ok {
-		for _, t := range set.Slice() {
-			x, err := violationOf(t.Value)
-			if err != nil {
-				return a, err
-			}
-			a.violations = append(a.violations, x)
-		}
-	}
-	for i := 0; i < len(pt.attributes) && a.err == nil; i++ {
-		var value ast.Value
-		if value, a.err = r.ask(ctx, pt.attributes[i], s, input, v); value == nil {
-			a.undefined = append(a.undefined, pt.attributes[i])
-		}
-	}
-	return a, cmp.Or(ctx.Err(), v.failed)
-}
 
 // DisagreementError says that the engine and OPA's own evaluator do not agree.
 // One is enough: nothing that the run decided counts as evidence.
@@ -93,7 +22,7 @@ func (e *DisagreementError) Error() string {
 		e.Control, e.Resource, e.Engine, e.OPA)
 }
 
-// compare has the referee answer a sample too, and wants the same to the byte.
+// compare has OPA answer a sample too, and wants the same to the byte.
 func (w *worker) compare(ctx context.Context, p *program, doc *document, answers []answer) (made int64, err error) {
 	chosen := bits64(doc.digest)
 	for i := range p.parts {
@@ -101,12 +30,8 @@ func (w *worker) compare(ctx context.Context, p *program, doc *document, answers
 		if ours.limit || !w.sample.takes(chosen, pt.chosen) { // OPA's evaluator has no such limits
 			continue
 		}
-		input, err := doc.value()
-		if err != nil {
-			return made, err
-		}
 		made++
-		theirs, err := w.lib.referee.control(ctx, w.store, w.estate, input, pt)
+		theirs, err := w.lib.stock.control(ctx, w.store, w.estate, doc, pt)
 		if err != nil {
 			return made, fmt.Errorf("asking OPA too: %w", err)
 		}

@@ -83,56 +83,42 @@ func (w *worker) answers(ctx context.Context, p *program, doc *document) ([]answ
 	if doc.refused != "" {
 		return w.refusals(p, doc), nil
 	}
-	if p.policy == nil {
-		return p.opa.ask(ctx, w.store, w.estate, doc)
+	out := w.blank(len(p.parts))
+	if p.policy != nil {
+		w.machine.Use(p.policy)
 	}
-	w.machine.Use(p.policy)
-	out, limited := w.blank(len(p.parts)), false
 	for i := range p.parts {
-		err := w.call(ctx, &p.parts[i], doc, &out[i])
-		switch {
-		case err == nil:
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		case errors.As(err, new(*vm.EstateError)):
-			return nil, err
-		case errors.Is(err, vm.ErrSteps), errors.Is(err, vm.ErrBytes):
-			out[i].err, out[i].limit, limited = err, true, true
-		case w.opa: // is asked anyway
-		case errors.Is(err, vm.ErrWritten):
-			if out[i], err = w.asWritten(ctx, doc, &p.parts[i]); err != nil {
-				return nil, err
-			}
-		default:
-			if out[i], err = p.opa.alone(ctx, w.store, w.estate, doc, i); err != nil {
-				return nil, err
-			}
+		pt := &p.parts[i]
+		decided, err := w.byMachine(ctx, p, pt, doc, &out[i])
+		if err == nil && !decided {
+			out[i], err = w.lib.stock.control(ctx, w.store, w.estate, doc, pt)
 		}
-	}
-	if !w.opa {
-		return out, nil
-	}
-	if !limited {
-		return p.opa.ask(ctx, w.store, w.estate, doc)
-	}
-	for i := range out {
-		if !out[i].limit {
-			var err error
-			if out[i], err = p.opa.alone(ctx, w.store, w.estate, doc, i); err != nil {
-				return nil, err
-			}
+		if err != nil {
+			return nil, err
 		}
 	}
 	return out, nil
 }
 
-// asWritten asks OPA one control of the library as it is written.
-func (w *worker) asWritten(ctx context.Context, doc *document, pt *part) (answer, error) {
-	input, err := doc.value()
-	if err != nil {
-		return answer{}, err
+// byMachine asks the machine about one control. It has not decided if it may not,
+// or could not; but what exceeds a limit is decided.
+func (w *worker) byMachine(ctx context.Context, p *program, pt *part, doc *document, a *answer) (decided bool, err error) {
+	if p.policy == nil {
+		return false, nil
 	}
-	return w.lib.referee.control(ctx, w.store, w.estate, input, pt)
+	err = w.call(ctx, pt, doc, a)
+	switch {
+	case err == nil:
+		return !w.opa, nil
+	case ctx.Err() != nil:
+		return false, ctx.Err()
+	case errors.As(err, new(*vm.EstateError)):
+		return false, err
+	case errors.Is(err, vm.ErrSteps), errors.Is(err, vm.ErrBytes):
+		a.err, a.limit = err, true
+		return true, nil
+	}
+	return false, nil //nolint:nilerr // OPA says which error it is, if it is one
 }
 
 // refusals are the answers about a document that cannot be held.

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -107,25 +108,49 @@ func never(r *ast.Rule) {
 }
 
 // body is what is left of a rule's body without what is known to be true; dead
-// tells whether something in it is known to be false.
+// tells whether something in it is known to be false. What comes after something
+// that can fail does not make a rule dead: OPA meets the error first.
 func (k Kind) body(r *ast.Rule) (left ast.Body, dead bool) {
 	if r.Default || r.Else != nil || len(r.Head.Args) > 0 {
 		return r.Body, false
 	}
-	locals := map[ast.Var]*ast.Term{}
+	locals, fails := map[ast.Var]*ast.Term{}, false
 	for _, e := range r.Body {
 		truth, known := k.constant(e, locals)
 		switch {
-		case known && !truth:
+		case known && truth:
+		case known && !fails:
 			return nil, true
-		case !known:
-			left = append(left, e)
+		default:
+			left, fails = append(left, e), fails || canFail(e)
 		}
 	}
 	if len(left) == 0 {
 		left = ast.Body{ast.NewExpr(ast.BooleanTerm(true))}
 	}
 	return left, false
+}
+
+// harmless are the calls that never fail.
+var harmless = []string{ast.Equal.Name, ast.Equality.Name, ast.NotEqual.Name, ast.Member.Name, ast.LessThan.Name, ast.LessThanEq.Name, ast.GreaterThan.Name, ast.GreaterThanEq.Name}
+
+// canFail tells whether an expression can end in an error: it calls something, or
+// rests on a rule that does.
+func canFail(e *ast.Expr) (fails bool) {
+	ast.WalkExprs(e, func(e *ast.Expr) bool {
+		fails = fails || e.IsCall() && !slices.Contains(harmless, e.Operator().String())
+		return fails
+	})
+	ast.WalkTerms(e, func(t *ast.Term) bool {
+		switch v := t.Value.(type) {
+		case ast.Call:
+			fails = true
+		case ast.Ref:
+			fails = fails || v.HasPrefix(ast.DefaultRootRef)
+		}
+		return fails
+	})
+	return fails
 }
 
 // constant evaluates x == y, x != y and x in {…} where everything is a literal,
