@@ -13,7 +13,7 @@ import (
 
 // stock decides as a person with the stock opa would: by OPA's own evaluator and
 // the library as it is written, each rule asked alone and nothing specialised.
-// Partial evaluation would save a third of the time, and not always say the same:
+// Partial evaluation would save a third of the time or so, and not always say the same:
 // where OPA stops at the first answer it does not see that a rule has another value.
 type stock struct {
 	compiler *ast.Compiler

@@ -10,7 +10,7 @@ import (
 	"github.com/crosscheck-dev/crosscheck/evaluate"
 )
 
-// The traps of partial evaluation, each of which would be a false pass.
+// The traps of specialising a library, each of which would be a false pass.
 
 // Trap 1: an estate or a document key that is frozen while preparing. Every key
 // of a document, the estate and the run are unknown until a resource is decided.
@@ -92,7 +92,7 @@ func TestErrorTexts(t *testing.T) {
 }
 
 // TestErrorsOfConstants: what is known of a kind may be enough for an error. It is
-// one control's all the same, also where no partial evaluation can be had of it.
+// one control's all the same.
 func TestErrorsOfConstants(t *testing.T) {
 	t.Parallel()
 	violation := func(of string) string {

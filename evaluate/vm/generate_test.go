@@ -14,7 +14,10 @@ type generator struct {
 	fresh int
 }
 
-// module makes rules of package p, and tells their names.
+// module makes rules of package p, and tells their names. Values of objects have no
+// type that the compiler knows: where several rules make one object, it merges what
+// it knows of them into the declaration of the builtin that one comes from, for all
+// modules of the process, and other goroutines read that.
 func (g *generator) module() (text string, names []string) {
 	var b strings.Builder
 	b.WriteString("package p\n\n")
@@ -51,7 +54,7 @@ func (g *generator) module() (text string, names []string) {
 			}
 		case 1:
 			for range 1 + g.rng.Intn(3) {
-				fmt.Fprintf(&b, "%s[object.get({\"v\": %s\n", name, g.headed(`%s}, "v", 0)] := %s`, 2))
+				fmt.Fprintf(&b, "%s[object.get({\"v\": %s\n", name, g.headed(`%s}, "v", 0)] := object.get({"v": %s}, "v", 0)`, 2))
 			}
 		case 2:
 			for range 1 + g.rng.Intn(2) {
@@ -88,11 +91,11 @@ func (g *generator) deep(b *strings.Builder, name string) {
 	case 0:
 		fmt.Fprintf(b, "%s.a := %s\n", name, g.headed("%s", 1))
 	case 1:
-		fmt.Fprintf(b, "%s.b%s%s\n", name, key, g.headed(`%s}, "v", 0)] := %s`, 2))
+		fmt.Fprintf(b, "%s.b%s%s\n", name, key, g.headed(`%s}, "v", 0)] := object.get({"v": %s}, "v", 0)`, 2))
 	case 2:
 		fmt.Fprintf(b, "%s.c contains %s\n", name, g.headed("%s", 1))
 	case 3:
-		fmt.Fprintf(b, "%s.d%s%s\n", name, key, g.headed(`%s}, "v", 0)][object.get({"v": %s}, "v", 0)] := %s`, 3))
+		fmt.Fprintf(b, "%s.d%s%s\n", name, key, g.headed(`%s}, "v", 0)][object.get({"v": %s}, "v", 0)] := object.get({"v": %s}, "v", 0)`, 3))
 	default:
 		fmt.Fprintf(b, "%s.e%s%s\n", name, key, g.headed(`%s}, "v", 0)] contains %s`, 2))
 	}
