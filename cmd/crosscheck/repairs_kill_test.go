@@ -56,7 +56,11 @@ func TestKilledWhileRepairing(t *testing.T) {
 				t.Fatal(err)
 			}
 			h.exits(t, []int{0}, nil, "audit", "-q")
-			h.killWhen(t, map[string]string{"before": "log", "after": "done"}[when])
+			if when == "before" {
+				h.killWhen(t, "log", "begun")
+			} else {
+				h.killWhen(t, "done", "done")
+			}
 			list := h.repairs(t)
 			if len(list) != 1 || list[0].State != audit.RepairActing {
 				t.Fatalf("the intent is not on record: %+v", list)
@@ -75,24 +79,16 @@ func TestKilledWhileRepairing(t *testing.T) {
 	}
 }
 
-// killWhen takes repairs further, and kills that once a file is there.
-func (h home) killWhen(t *testing.T, file string) {
-	t.Helper()
-	h.killOnce(t, func() bool {
-		_, err := os.Stat(h.path(file))
-		return err == nil
-	})
-}
-
-// killOnce takes repairs further, and kills that once something is so.
-func (h home) killOnce(t *testing.T, so func() bool) {
+// killWhen takes repairs further, and kills that once a file holds a line whole:
+// a shell makes the file before it writes, and dies with the program.
+func (h home) killWhen(t *testing.T, file, line string) {
 	t.Helper()
 	cmd := h.command(t.Context(), nil, "repairs", "run")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for !so() {
+	for !h.holds(file, line) {
 		if err := pause(t.Context(), 20*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
@@ -103,6 +99,11 @@ func (h home) killOnce(t *testing.T, so func() bool) {
 	if err := cmd.Wait(); err == nil {
 		t.Fatal("it was not killed")
 	}
+}
+
+func (h home) holds(file, line string) bool {
+	b, err := os.ReadFile(h.path(file))
+	return err == nil && strings.Contains("\n"+string(b), "\n"+line+"\n")
 }
 
 func (h home) repairs(t *testing.T) []audit.Repair {

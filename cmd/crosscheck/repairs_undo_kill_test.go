@@ -73,12 +73,9 @@ func TestKilledWhileUndoing(t *testing.T) {
 			h := undoing(t, killedConfig, when, disks(1))
 			h.exits(t, []int{0}, nil, "audit", "-q")
 			if when == "before" {
-				h.killOnce(t, func() bool {
-					b, err := os.ReadFile(h.path("log"))
-					return err == nil && strings.Contains(string(b), "undo")
-				})
+				h.killWhen(t, "log", "undo v0")
 			} else {
-				h.killWhen(t, "undone")
+				h.killWhen(t, "undone", "v0")
 			}
 			list := h.repairs(t)
 			if len(list) != 1 || list[0].State != audit.RepairActed || list[0].Undone == nil {
