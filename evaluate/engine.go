@@ -84,7 +84,7 @@ func (e *Engine) library(controls []audit.Control) *library {
 	defer e.mu.Unlock()
 	if e.prepared[key] == nil {
 		e.prepared[key] = &library{
-			compiled: sync.OnceValues(e.compiled), params: e.lib.Parameters(), stock: newStock(e.lib.Compiler()),
+			compiled: sync.OnceValues(e.compiled), params: e.lib.Parameters(), stock: newStock(e.lib.Compiler(), e.limits.Steps),
 			controls: controls, programs: map[plan.Kind]*program{}, declared: map[string][]string{},
 		}
 	}

@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -186,9 +187,12 @@ func (w *worker) declared(ctx context.Context, p *program, doc *document, out []
 	if doc.refused != "" {
 		return nil, errors.New(doc.refused)
 	}
-	if !w.opa && p.policy != nil {
+	if p.policy != nil {
 		more, err := w.declaredByMachine(ctx, p, doc, out)
-		if err == nil || ctx.Err() != nil || errors.Is(err, vm.ErrSteps) || errors.Is(err, vm.ErrBytes) {
+		if err != nil && !final(ctx, err) {
+			err = cmp.Or(w.afford(ctx, doc, p.estate), err)
+		}
+		if err == nil && !w.opa || final(ctx, err) {
 			return more, err
 		}
 	}

@@ -19,6 +19,7 @@ var bombs = map[string]string{
 	"bytes":    `violation contains {"message": "x", "observed": [[a, b] | some a in input.data.n; some b in input.data.n], "expected": {sprintf("%v", [[c, input.data.n]]) | some c in input.data.n}, "path": "/data"}`,
 	"range":    `violation contains {"message": "x", "observed": numbers.range(1, input.data.n[999] * 1000000), "expected": 2, "path": "/data"}`,
 	"regular":  `violation contains {"message": "x", "observed": 1, "expected": 2, "path": "/data"} if regex.match("((((a{1,1000}){1,1000}){1,1000}){1,1000})b", input.data.text)`,
+	"left":     `violation contains {"message": "x", "observed": [x | some x in {input.data.n[1], "b"}], "expected": 2, "path": "/data"} if count([1 | some z in {input.data.n[1], "b"}; some a in input.data.n; some b in input.data.n; some c in input.data.n; a + b == c]) > 5`,
 	"exponent": `violation contains {"message": "x", "observed": bits.lsh(1, 10000000000), "expected": 2, "path": "/data"}`,
 }
 
@@ -52,6 +53,70 @@ func TestLimits(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLimitsOfOPA: what the machine leaves to OPA's evaluator, which knows no limits,
+// keeps them too: each rule of a control, and the rules that declare.
+func TestLimitsOfOPA(t *testing.T) {
+	t.Parallel()
+	const (
+		left   = `[x | some x in {input.data.n[1], "b"}]` // in which order only OPA can tell
+		loops  = `count([1 | some a in input.data.n; some b in input.data.n; some c in input.data.n; a + b == c]) > 5`
+		errs   = `count([1 | some a in input.data.n; some b in input.data.n; some c in input.data.n; input.data.n + 1 == c]) > 5`
+		grows  = `count([1 | some a in input.data.n; input.data.n + 1 == a]) + count(numbers.range(1, 1000000000)) > 5`
+		head   = `violation contains {"message": "x", "observed": ` + left + `, "expected": 2, "path": "/data"}`
+		plain  = `violation contains {"message": "x", "observed": 1, "expected": 2, "path": "/data"}`
+		asks   = head + ` if count(data.estate.aws.k["b"]) == 2`
+		thing  = `estate contains {"kind": "k", "key": "b", "value": x} if { some x in ` + left + "; "
+		never  = "default applies := false\n\napplies if "
+		member = "_s contains y if { some x in input.data.n; y := x + 0 }\n\n" + plain + " if { some k in input.data.n; _s[k]; _s[k + 1]; k > 1990 }"
+	)
+	for name, tt := range map[string]struct {
+		lib, control string
+		excludes     bool
+		code, stock  string // with the machine, with OPA's evaluator alone
+	}{
+		"loops":    {control: head + " if " + loops, code: "limit", stock: "limit"},
+		"errors":   {control: head + " if " + errs, code: "limit", stock: "limit"},
+		"grows":    {control: head + " if " + grows, code: "limit", stock: "limit"},
+		"excludes": {control: head + "\n\n" + never + loops, excludes: true, code: "limit", stock: "limit"},
+		"again":    {control: member, stock: "limit"}, // OPA makes a set anew for each member that it is asked for
+		"estate":   {lib: thing + loops + " }", control: asks, code: "lookup", stock: "lookup"},
+		"declared": {lib: thing + "true }", control: asks},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var n strings.Builder
+			for i := range 2000 {
+				fmt.Fprintf(&n, "%d,", i)
+			}
+			d := doc("aws/1/eu", "T", "x", `{"n":[`+n.String()+`2000]}`)
+			var extra []string
+			if tt.excludes {
+				extra = []string{"#   excludes: Some."}
+			}
+			for opa, want := range map[bool]string{false: tt.code, true: tt.stock} {
+				e, err := evaluate.New(evaluate.Config{OPA: opa, Steps: 1_000_000, Library: library(t, map[string]string{
+					"lib/things.rego":   "package lib.things\n\n" + tt.lib + "\n",
+					"controls/a/a.rego": control("BMB-001", "controls.a.a", `"aws/T"`, tt.control+"\n", extra...),
+				})})
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := decisions(t, e, []audit.Resource{d})["BMB-001 "+d.ID]
+				if code := codeOf(got); code != want || (got.Outcome == audit.Fail) != (want == "") {
+					t.Errorf("opa %t: %s %v, want %q", opa, got.Outcome, got.Reasons, want)
+				}
+			}
+		})
+	}
+}
+
+func codeOf(d audit.Decision) string {
+	if len(d.Reasons) == 0 {
+		return ""
+	}
+	return d.Reasons[0].Code
 }
 
 // TestCancelWithin: a run that is cancelled ends, also amid a decision that would take for ever.

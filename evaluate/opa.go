@@ -9,6 +9,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
 )
 
 // stock decides as a person with the stock opa would: by OPA's own evaluator and
@@ -17,13 +19,14 @@ import (
 // where OPA stops at the first answer it does not see that a rule has another value.
 type stock struct {
 	compiler *ast.Compiler
+	steps    int64 // that one rule may take: see meter
 
 	mu      sync.Mutex // preparing is serial
 	queries map[string]rego.PreparedEvalQuery
 }
 
-func newStock(c *ast.Compiler) *stock {
-	return &stock{compiler: c, queries: map[string]rego.PreparedEvalQuery{}}
+func newStock(c *ast.Compiler, steps int64) *stock {
+	return &stock{compiler: c, steps: steps, queries: map[string]rego.PreparedEvalQuery{}}
 }
 
 // control is what OPA says of one control and one document.
@@ -55,6 +58,7 @@ func (o *stock) control(ctx context.Context, s *store, e *estate, doc *document,
 			a.undefined = append(a.undefined, pt.attributes[i])
 		}
 	}
+	a.limit = limits(a.err)
 	return a, cmp.Or(ctx.Err(), v.failed)
 }
 
@@ -101,8 +105,12 @@ func (o *stock) ask(ctx context.Context, rule string, input ast.Value, v *view) 
 			err = &topdown.Error{Code: topdown.InternalErr, Message: fmt.Sprintf("OPA's evaluator panicked: %v", p)}
 		}
 	}()
-	rs, err := q.Eval(ctx, rego.EvalParsedInput(input), rego.EvalTransaction(v), rego.EvalExternalCancel(v.cancel))
-	if err != nil || len(rs) == 0 {
+	m := meter{v.cancel, o.steps}
+	rs, err := q.Eval(ctx, rego.EvalParsedInput(input), rego.EvalTransaction(v), rego.EvalExternalCancel(&m))
+	switch {
+	case m.left < 0:
+		return nil, vm.ErrSteps
+	case err != nil || len(rs) == 0:
 		return nil, err
 	}
 	x, _ = rs[0].Bindings["x"].(ast.Value) // keepValue
@@ -127,6 +135,22 @@ func (o *stock) query(ctx context.Context, rule string, v *view) (rego.PreparedE
 
 // keepValue hands results over as OPA holds them.
 func keepValue(t *ast.Term, _ *rego.EvalContext) (any, error) { return t.Value, nil }
+
+// meter counts the steps of OPA's evaluator, and ends it after too many: before every
+// expression it asks whether it is cancelled, on every machine as often.
+type meter struct {
+	run  topdown.Cancel
+	left int64
+}
+
+// Cancel implements topdown.Cancel.
+func (m *meter) Cancel() { m.run.Cancel() }
+
+// Cancelled implements topdown.Cancel.
+func (m *meter) Cancelled() bool {
+	m.left--
+	return m.left < 0 || m.run.Cancelled()
+}
 
 // newCancel makes what ends every evaluation when ctx ends.
 func newCancel(ctx context.Context) (c topdown.Cancel, stop func() bool) {

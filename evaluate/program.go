@@ -50,6 +50,10 @@ type partRules struct {
 	attributes         []*vm.Rule
 }
 
+func (r partRules) all() []*vm.Rule {
+	return append([]*vm.Rule{r.violation, r.applies}, r.attributes...)
+}
+
 // specialise makes the program of a kind: what is known of it is folded into the
 // modules, and these are planned.
 func (l *library) specialise(ctx context.Context, k plan.Kind) (*program, error) {

@@ -1,6 +1,7 @@
 package evaluate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,8 +78,8 @@ type answer struct {
 }
 
 // answers asks every control of a program about a document: the machine, and
-// where that fails, or may not decide, OPA. The limits hold for both: what the
-// machine cannot do within them OPA is not asked, who has none.
+// where that fails, or may not decide, OPA. The limits hold for both: each has its
+// own steps, and what the machine cannot do within them OPA is not asked.
 func (w *worker) answers(ctx context.Context, p *program, doc *document) ([]answer, error) {
 	if doc.refused != "" {
 		return w.refusals(p, doc), nil
@@ -110,15 +111,20 @@ func (w *worker) byMachine(ctx context.Context, p *program, pt *part, doc *docum
 	switch {
 	case err == nil:
 		return !w.opa, nil
-	case ctx.Err() != nil:
-		return false, ctx.Err()
-	case errors.As(err, new(*vm.EstateError)):
-		return false, err
-	case errors.Is(err, vm.ErrSteps), errors.Is(err, vm.ErrBytes):
+	case limits(err):
 		a.err, a.limit = err, true
 		return true, nil
+	case final(ctx, err):
+		return false, cmp.Or(ctx.Err(), err)
 	}
-	return false, nil //nolint:nilerr // OPA says which error it is, if it is one
+	return false, nil // OPA says which error it is, if it is one
+}
+
+func limits(err error) bool { return errors.Is(err, vm.ErrSteps) || errors.Is(err, vm.ErrBytes) }
+
+// final tells whether OPA is not to be asked after an error of the machine.
+func final(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || limits(err) || errors.As(err, new(*vm.EstateError))
 }
 
 // refusals are the answers about a document that cannot be held.
@@ -155,8 +161,22 @@ func (w *worker) call(ctx context.Context, pt *part, doc *document, a *answer) e
 	}
 	w.view = a.view
 	err := w.fill(ctx, pt, doc, a)
+	if err != nil && !final(ctx, err) {
+		err = cmp.Or(w.afford(ctx, doc, pt.rules.all()), err)
+	}
 	w.view = nil
 	return err
+}
+
+// afford says which limit is exceeded by rules that OPA is to be asked: it counts no
+// bytes, and goes on after the error that the machine stopped at.
+func (w *worker) afford(ctx context.Context, doc *document, rules []*vm.Rule) error {
+	for _, r := range rules {
+		if err := w.machine.Afford(ctx, r, doc.root, w.limits); final(ctx, err) {
+			return err
+		}
+	}
+	return nil
 }
 
 // fill calls the rules of one control.

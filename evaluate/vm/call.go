@@ -133,6 +133,9 @@ type builtin struct {
 	bound    bound
 }
 
+// errorSize is what an error of a builtin takes about where OPA keeps it, in bytes.
+const errorSize = 512
+
 // ask converts the arguments, calls, and converts the answer. ok is false if it is undefined.
 func (b *builtin) ask(m *Machine, args []*Value) (v *Value, ok bool) {
 	if b.bound != nil {
@@ -151,9 +154,10 @@ func (b *builtin) ask(m *Machine, args []*Value) (v *Value, ok bool) {
 	var answers []*ast.Term
 	err := b.safely(m.builtinContext(b.offline), terms, func(t *ast.Term) error { answers = append(answers, t); return nil })
 	if err != nil {
-		if m.policy.strict || errors.As(err, new(topdown.Halt)) {
+		if m.policy.strict && !m.lenient || errors.As(err, new(topdown.Halt)) {
 			m.fail(err)
 		}
+		m.charge(errorSize)
 		return nil, false
 	}
 	switch {

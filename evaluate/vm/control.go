@@ -70,20 +70,14 @@ func (c *compiler) scan(s *ir.ScanStmt) statement {
 			}
 			return m.scanArray(f, v.c.keys, key, value, body)
 		case kSet:
-			if inOrder && v.c.written {
-				m.fail(ErrWritten)
-				return leaveAll
-			}
+			m.written = m.written || inOrder && v.c.written
 			list := v.c.keys
 			if inOrder {
 				list = m.ordered(v)
 			}
 			return m.scanPairs(f, list, list, key, value, body)
 		case kObject:
-			if inOrder && v.c != nil && v.c.written {
-				m.fail(ErrWritten)
-				return leaveAll
-			}
+			m.written = m.written || inOrder && v.c != nil && v.c.written
 			keys, vals := m.members(v)
 			return m.scanPairs(f, keys, vals, key, value, body)
 		case kEstate:

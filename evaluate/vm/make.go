@@ -119,11 +119,8 @@ func (c *compiler) objectInsert(s *ir.ObjectInsertStmt) statement {
 		return func(m *Machine, f []*Value) int {
 			o, k := f[object], key.get(f)
 			o.c.written = true
-			if m.find(o.c, k) >= 0 { // which value it has depends on OPA's order
-				m.fail(ErrWritten)
-				return leaveAll
-			}
-			m.add(o.c, k, value.get(f))
+			m.written = m.written || m.find(o.c, k) >= 0 // which value it has depends on OPA's order
+			m.insert(o, k, value.get(f))
 			return 0
 		}
 	}

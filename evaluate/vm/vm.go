@@ -33,7 +33,8 @@ type Limits struct {
 // tell, and only with the library as it is written: a set or an object that is
 // written out, as {input.a, "b"}, is gone through in an order that shows. It does so
 // in the order of what is written, and twice where two members are equal; but not
-// where it remembers the value of a rule.
+// where it remembers the value of a rule. The call goes on in an order of its own,
+// so that it takes what it would take: ErrSteps and ErrBytes come before.
 var ErrWritten = errors.New("the order shows in which a set or an object that is written out is gone through")
 
 // The errors of a call that exceeds its limits.
@@ -68,7 +69,9 @@ type Machine struct {
 	top    int
 	args   [8]*Value // of the builtin under way; builtins call no plans
 
-	wild bool // there may be numbers for which a float64 is too small
+	wild    bool // there may be numbers for which a float64 is too small
+	written bool // the call under way came to what ErrWritten is about
+	lenient bool // errors of builtins end nothing: see Afford
 
 	memos          map[*Policy][]memo
 	memo           []memo // of the policy in use
@@ -93,6 +96,7 @@ type Machine struct {
 type memo struct {
 	generation uint64
 	value      *Value
+	written    bool
 }
 
 // Data is a base document, ready to be read by any number of machines.
@@ -155,15 +159,23 @@ func (m *Machine) Call(ctx context.Context, r *Rule, input *Value, l Limits) (*V
 	if r == nil {
 		return nil, errNoRule
 	}
-	if v, ok := m.remembered((*function)(r)); ok && !r.asks { // most attributes: another control read them
-		return v, nil
-	}
 	m.begin(ctx, l)
 	v := m.invoke((*function)(r), input, m.data, nil, nil)
 	if err := m.end(); err != nil {
 		return nil, err
 	}
 	return v, nil
+}
+
+// Afford tells whether a rule ends within the limits where OPA is asked it, whose
+// evaluator goes on after the error of a builtin, and keeps all of these.
+func (m *Machine) Afford(ctx context.Context, r *Rule, input *Value, l Limits) error {
+	m.lenient = true
+	m.next(&m.document) // nothing is remembered of what came after errors
+	_, err := m.Call(ctx, r, input, l)
+	m.next(&m.document)
+	m.lenient = false
+	return err
 }
 
 func (m *Machine) begin(ctx context.Context, l Limits) {
@@ -174,14 +186,17 @@ func (m *Machine) begin(ctx context.Context, l Limits) {
 
 // end ends a call, and tells how.
 func (m *Machine) end() error {
-	err := m.err
+	err, written := m.err, m.written
+	if written && m.ctx.Err() == nil && !errors.Is(err, ErrSteps) && !errors.Is(err, ErrBytes) {
+		err = ErrWritten
+	}
 	m.idle()
 	return err
 }
 
 // idle is between two calls, when values are read and rendered.
 func (m *Machine) idle() {
-	m.ctx, m.err, m.steps, m.budget, m.bytes = context.Background(), nil, 1<<40, 0, 1<<30
+	m.ctx, m.err, m.written, m.steps, m.budget, m.bytes = context.Background(), nil, false, 1<<40, 0, 1<<30
 }
 
 // slice of steps after which the machine looks whether it was cancelled: about a millisecond.
@@ -247,7 +262,7 @@ func (m *Machine) invoke(f *function, input, data *Value, args []operand, caller
 	r := m.returned
 	m.returned = nil
 	if f.slot >= 0 && m.err == nil {
-		m.memo[f.slot] = memo{m.generation(f), r}
+		m.memo[f.slot] = memo{m.generation(f), r, m.written}
 	}
 	return r
 }
@@ -266,7 +281,11 @@ func (m *Machine) remembered(f *function) (v *Value, ok bool) {
 		return nil, false
 	}
 	e := &m.memo[f.slot]
-	return e.value, e.generation == m.generation(f)
+	if e.generation != m.generation(f) {
+		return nil, false
+	}
+	m.written = m.written || e.written
+	return e.value, true
 }
 
 // frame is room for n locals, in which anything may stand.
