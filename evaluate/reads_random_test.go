@@ -165,39 +165,32 @@ func tryReads(t *testing.T, controls, documents uint64) (compared int) {
 // all that lies outside of its reads is changed.
 func TestReadsOfRandomControls(t *testing.T) {
 	t.Parallel()
-	var compared atomic.Int64
-	t.Run("seeds", func(t *testing.T) {
-		for seed := range uint64(24) {
-			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
-				t.Parallel()
-				compared.Add(int64(tryReads(t, seed, seed)))
-			})
-		}
-	})
-	if n := compared.Load(); n < 800 {
-		t.Errorf("only %d decisions were compared", n)
-	} else {
-		t.Logf("%d decisions were compared", n)
-	}
+	seeds(t, 24, 800, func(t *testing.T, seed uint64) int { return tryReads(t, seed, seed) })
 }
 
 // TestEnginesAgreeOnRandomControls: --engine opa says what the machine says, of
 // which all is compared with OPA too in runs so small.
 func TestEnginesAgreeOnRandomControls(t *testing.T) {
 	t.Parallel()
+	seeds(t, 60, 200, tryEngines)
+}
+
+// seeds tries n seeds, and wants so many decisions compared at least.
+func seeds(t *testing.T, n uint64, least int64, try func(t *testing.T, seed uint64) int) {
+	t.Helper()
 	var compared atomic.Int64
 	t.Run("seeds", func(t *testing.T) {
-		for seed := range uint64(60) {
+		for seed := range n {
 			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 				t.Parallel()
-				compared.Add(int64(tryEngines(t, seed)))
+				compared.Add(int64(try(t, seed)))
 			})
 		}
 	})
-	if n := compared.Load(); n < 200 {
-		t.Errorf("only %d decisions were compared", n)
+	if got := compared.Load(); got < least {
+		t.Errorf("only %d decisions were compared", got)
 	} else {
-		t.Logf("%d decisions were compared", n)
+		t.Logf("%d decisions were compared", got)
 	}
 }
 
