@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand"
+	"os"
 	"strings"
 	"testing"
 
@@ -207,4 +208,32 @@ func FuzzPolicies(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestPoliciesByHand decides the same by both, of whatever somebody thought could be
+// different, on documents that are mostly not what a rule expects. It is not run with
+// others at once: see generator.module.
+func TestPoliciesByHand(t *testing.T) {
+	text, err := os.ReadFile("testdata/by-hand.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs := append(inputs(),
+		`{"a":{"b":{"c":[1,{"d":"x"}]}},"l":[3,1,2,2,1.0,"a","A",null,true,[1],{"a":1}],"o":{"k":"v","é":"\u0000","":1},"s":"a.b..c","n":1e400}`,
+		`{"a":"x","l":["10.0.0.0/8","10.1.0.0/16","::1/128","2001:db8::/32","10.0.0.1"],"o":{"a":[1,2,3],"b":{"x":1}},"s":"2024-02-29T12:00:00Z","n":-7}`,
+		`{"a":null,"l":[0,-0,0.0,1e0,1.5,100000000000000000000,0.1,0.2],"o":{"a":null},"s":"\ud83d\ude00e\u0301","n":0.1}`,
+		`{"a":false,"l":["1.2.3","1.10.0","v1","1.0.0-rc1","10Ki","5MB","1e3","0x10"],"o":{"a":{"a":{"a":{}}}},"s":"%d","n":1e2}`,
+		`"x"`, `3`, `null`, `[]`, `[[1,2],[3,4],[1,2]]`, `true`,
+	)
+	for module := range strings.SplitSeq(string(text), "---\n") {
+		p, err := newPair(t, "package p\n"+module+"\nwhole := p\n", []string{"whole"})
+		if err != nil {
+			t.Fatalf("%s: %v", module, err)
+		}
+		for _, doc := range docs {
+			if _, err := p.differ(t.Context(), "whole", doc); err != nil {
+				t.Errorf("%sof %s: %v", module, doc, err)
+			}
+		}
+	}
 }
