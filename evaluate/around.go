@@ -10,6 +10,7 @@ import (
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/evaluate/plan"
+	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
 )
 
 // A decision that a gap or a token touches by what its control *can* read may
@@ -26,7 +27,7 @@ const (
 // it was made of; without certainty d is returned as it is.
 func (w *worker) settle(ctx context.Context, p *program, i int, a *answer, doc *document, d audit.Decision) (audit.Decision, error) {
 	hidden := func(r audit.Reason) bool { return r.Code == "gap" || r.Code == "redacted" }
-	if d.Outcome != audit.NotEvaluated || slices.ContainsFunc(d.Reasons, func(r audit.Reason) bool { return !hidden(r) }) {
+	if p.policy == nil || d.Outcome != audit.NotEvaluated || slices.ContainsFunc(d.Reasons, func(r audit.Reason) bool { return !hidden(r) }) {
 		return d, nil
 	}
 	pointers := doc.gapped()
@@ -34,7 +35,10 @@ func (w *worker) settle(ctx context.Context, p *program, i int, a *answer, doc *
 		pointers = append(pointers, r.Where)
 	}
 	input := w.punched(doc, pointers)
-	q := &inquiry{plan: p.plan, part: p.parts[i], input: input, view: w.store.view(w.estate)}
+	q := &inquiry{
+		ctx: ctx, plan: p.plan, part: p.parts[i], input: input, view: w.store.view(w.estate),
+		machine: w.machine, left: w.limits,
+	}
 	said, err := q.always()
 	if err := cmp.Or(ctx.Err(), q.view.failed); err != nil {
 		return d, err
@@ -89,11 +93,14 @@ func (t told) is(a *answer) bool {
 // turns on what stands at a hole, it takes one way; always takes them all. Holes
 // are variables in the document: see punch.
 type inquiry struct {
-	plan  *plan.Plan
-	part  part
-	input ast.Value
-	view  *view
-	steps int
+	ctx     context.Context //nolint:containedctx // of the one decision that this is about
+	plan    *plan.Plan
+	part    part
+	input   ast.Value
+	view    *view
+	machine *vm.Machine // for builtins
+	left    vm.Limits   // of what builtins may still take
+	steps   int         // statements run, or what takes as long
 
 	way     []bool // how the questions are answered, in the order of asking
 	answers map[string]bool
@@ -158,9 +165,13 @@ func (q *inquiry) once() (told, error) {
 	return out, nil
 }
 
+// spend counts what takes longer than a statement as so many.
+func (q *inquiry) spend(n int) { q.steps += n }
+
 // ask is the answer to a question about what stands at a hole, on this way. The
 // same question has the same answer.
 func (q *inquiry) ask(question string) bool {
+	q.spend(len(question) / 64) // which somebody wrote
 	if a, ok := q.answers[question]; ok {
 		return a
 	}

@@ -3,6 +3,7 @@ package evaluate
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -69,6 +70,51 @@ func Unread(line []byte, pointers []string) (string, error) {
 		whole = punchAt(whole, plan.Steps(p), p)
 	}
 	return differs("", w.punched(&document{root: root}, pointers), whole), nil
+}
+
+// punchAt makes one hole, and so does again for each what punch does for all at once.
+func punchAt(v ast.Value, path []string, name string) ast.Value {
+	if len(path) == 0 {
+		return maybe(name)
+	}
+	key := unescaped.Replace(path[0])
+	switch x := v.(type) {
+	case ast.Object:
+		member := x.Get(ast.StringTerm(key))
+		if member == nil {
+			return with(x, key, maybe(name))
+		}
+		return with(x, key, punchAt(member.Value, path[1:], name))
+	case *ast.Array:
+		i, err := strconv.Atoi(path[0])
+		if err != nil || i < 0 || i >= x.Len() || len(path) == 1 {
+			return maybe(name)
+		}
+		element := punchAt(x.Elem(i).Value, path[1:], name)
+		if _, whole := element.(ast.Var); whole {
+			return maybe(name)
+		}
+		out := ast.NewArray()
+		for j := range x.Len() {
+			if e := x.Elem(j); j == i {
+				out = out.Append(ast.NewTerm(element))
+			} else {
+				out = out.Append(e)
+			}
+		}
+		return out
+	case ast.Var:
+		return x
+	}
+	return maybe(name)
+}
+
+// with is a copy of an object with another member.
+func with(o ast.Object, key string, v ast.Value) ast.Object {
+	out := ast.NewObject()
+	o.Foreach(func(k, m *ast.Term) { out.Insert(k, m) })
+	out.Insert(ast.StringTerm(key), ast.NewTerm(v))
+	return out
 }
 
 func differs(at string, u, v ast.Value) string {

@@ -1,14 +1,10 @@
 package evaluate
 
 import (
-	"context"
-	"crypto/rand"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/ir"
-	"github.com/open-policy-agent/opa/v1/topdown"
-	"github.com/open-policy-agent/opa/v1/topdown/builtins"
 )
 
 // callStmt calls a function of the library or one of OPA's; nil is undefined.
@@ -34,26 +30,14 @@ func (r *run) callStmt(s *ir.CallStmt) (ast.Value, error) {
 	return r.builtin(s.Func, args)
 }
 
-// builtin asks OPA. What is an error for one way is no decision for all.
-func (r *run) builtin(name string, args []ast.Value) (out ast.Value, err error) {
-	f := topdown.GetBuiltin(name)
-	if f == nil || ast.BuiltinMap[name] == nil || ast.BuiltinMap[name].Relation {
-		return nil, errUnclear
-	}
-	bctx := topdown.BuiltinContext{
-		Context: context.Background(), Seed: rand.Reader, Time: ast.NumberTerm("0"), Cancel: r.view.cancel,
-		Cache: builtins.Cache{}, NDBuiltinCache: builtins.NDBCache{}, Capabilities: ast.CapabilitiesForThisVersion(),
-	}
-	err = f(bctx, terms(args), func(t *ast.Term) error {
-		if out = ast.Boolean(true); t != nil {
-			out = t.Value
-		}
-		return nil
-	})
+// builtin asks OPA, within the limits of a decision. What is an error for one way is
+// no decision for all.
+func (r *run) builtin(name string, args []ast.Value) (ast.Value, error) {
+	v, err := r.machine.Builtin(r.ctx, name, args, &r.left)
 	if err != nil {
 		return nil, errUnclear
 	}
-	return out, nil
+	return v, nil
 }
 
 // callUnknown calls a function with something that is not known. Only those are

@@ -52,48 +52,87 @@ func (w *worker) punched(d *document, pointers []string) ast.Value {
 	return d.holed[key]
 }
 
-// punchAt hides the least of v that what stands at a pointer can change: where
-// the way to it ends early, or is an element of an array, all that it ends at.
-func punchAt(v ast.Value, path []string, name string) ast.Value {
-	if len(path) == 0 {
-		return maybe(name)
+// punch makes holes in v, which is nil where nothing stands. Each hides the least
+// that what stands at its pointer can change: where the way to it ends early, or is
+// an element of an array, all that it ends at.
+func punch(v ast.Value, holes []hidden) ast.Value {
+	if len(holes) == 0 {
+		return v
 	}
-	key := unescaped.Replace(path[0])
+	if h, ok := whole(holes); ok {
+		return maybe(h.name)
+	}
 	switch x := v.(type) {
 	case ast.Object:
-		member := x.Get(ast.StringTerm(key))
-		if member == nil {
-			return with(x, key, maybe(name))
-		}
-		return with(x, key, punchAt(member.Value, path[1:], name))
+		return punchObject(x, holes)
 	case *ast.Array:
-		i, err := strconv.Atoi(path[0])
-		if err != nil || i < 0 || i >= x.Len() || len(path) == 1 {
-			return maybe(name)
-		}
-		element := punchAt(x.Elem(i).Value, path[1:], name)
-		if _, whole := element.(ast.Var); whole {
-			return maybe(name)
-		}
-		out := ast.NewArray()
-		for j := range x.Len() {
-			if e := x.Elem(j); j == i {
-				out = out.Append(ast.NewTerm(element))
-			} else {
-				out = out.Append(e)
-			}
-		}
-		return out
-	case ast.Var:
-		return x
+		return punchArray(x, holes)
 	}
-	return maybe(name)
+	return maybe(holes[0].name)
 }
 
-// with is a copy of an object with another member.
-func with(o ast.Object, key string, v ast.Value) ast.Object {
-	out := ast.NewObject()
-	o.Foreach(func(k, m *ast.Term) { out.Insert(k, m) })
-	out.Insert(ast.StringTerm(key), ast.NewTerm(v))
+// whole is the last hole that hides all of a value.
+func whole(holes []hidden) (h hidden, ok bool) {
+	for _, h := range slices.Backward(holes) {
+		if len(h.path) == 0 {
+			return h, true
+		}
+	}
+	return h, false
+}
+
+// byStep are the holes below each key.
+func byStep(holes []hidden) map[string][]hidden {
+	out := map[string][]hidden{}
+	for _, h := range holes {
+		key := unescaped.Replace(h.path[0])
+		out[key] = append(out[key], hidden{h.path[1:], h.name})
+	}
 	return out
+}
+
+func punchObject(o ast.Object, holes []hidden) ast.Value {
+	below, out := byStep(holes), ast.NewObject()
+	o.Foreach(func(k, m *ast.Term) {
+		key, _ := k.Value.(ast.String)
+		if h := below[string(key)]; h != nil {
+			m = ast.NewTerm(punch(m.Value, h))
+			delete(below, string(key))
+		}
+		out.Insert(k, m)
+	})
+	for key, h := range below {
+		out.Insert(ast.StringTerm(key), ast.NewTerm(punch(nil, h)))
+	}
+	return out
+}
+
+func punchArray(a *ast.Array, holes []hidden) ast.Value {
+	if i := slices.IndexFunc(holes, func(h hidden) bool { return hides(a, h.path) }); i >= 0 {
+		return maybe(holes[i].name)
+	}
+	elements := make([]*ast.Term, a.Len())
+	for i := range elements {
+		elements[i] = a.Elem(i)
+	}
+	for step, below := range byStep(holes) {
+		i, _ := strconv.Atoi(step) // hides
+		elements[i] = ast.NewTerm(punch(elements[i].Value, below))
+	}
+	return ast.NewArray(elements...)
+}
+
+// hides tells whether a hole hides all of a value: an array is hidden with its element.
+func hides(v ast.Value, path []string) bool {
+	if len(path) == 0 {
+		return true
+	}
+	switch x := v.(type) {
+	case ast.Object:
+		return false
+	case *ast.Array:
+		i, err := strconv.Atoi(path[0])
+		return err != nil || i < 0 || i >= x.Len() || hides(x.Elem(i).Value, path[1:])
+	}
+	return true
 }

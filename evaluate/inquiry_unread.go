@@ -17,6 +17,7 @@ type unread struct {
 	machine *vm.Machine
 	object  *vm.Value
 	holes   []hidden // in the order in which they are made
+	below   map[string][]hidden
 	members map[string]ast.Value
 	whole   ast.Value
 }
@@ -55,44 +56,18 @@ func (u *unread) member(key string) ast.Value {
 }
 
 func (u *unread) read(key string) ast.Value {
-	var below []hidden
-	at := u.machine.Field(u.object, key)
-	for i, h := range u.holes {
-		if unescaped.Replace(h.path[0]) != key {
-			continue
-		}
-		if at == nil || len(h.path) == 1 {
-			// All of it is hidden; of the holes that follow only such count that are here too.
-			return punch(maybe(h.name), within(u.holes[i+1:], key))
-		}
-		below = append(below, hidden{h.path[1:], h.name})
+	if u.below == nil {
+		u.below = byStep(u.holes)
 	}
+	at, holes := u.machine.Field(u.object, key), u.below[key]
+	_, all := whole(holes)
 	switch {
 	case at == nil:
-		return nil
-	case at.IsObject():
-		return &unread{machine: u.machine, object: at, holes: below}
+		return punch(nil, holes)
+	case at.IsObject() && !all:
+		return &unread{machine: u.machine, object: at, holes: holes}
 	}
-	return punch(u.machine.ToOPA(at).Value, below)
-}
-
-// within are the holes in what stands under a key, or of it.
-func within(holes []hidden, key string) []hidden {
-	var out []hidden
-	for _, h := range holes {
-		if unescaped.Replace(h.path[0]) == key {
-			out = append(out, hidden{h.path[1:], h.name})
-		}
-	}
-	return out
-}
-
-// punch makes holes in a value.
-func punch(v ast.Value, holes []hidden) ast.Value {
-	for _, h := range holes {
-		v = punchAt(v, h.path, h.name)
-	}
-	return v
+	return punch(u.machine.ToOPA(at).Value, holes)
 }
 
 // Compare implements ast.Value.

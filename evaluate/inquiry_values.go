@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/ir"
@@ -126,9 +127,11 @@ func found(v any, err error) (ast.Value, error) {
 
 // equal compares values; where either is not known, either answer may be right.
 func (r *run) equal(a, b ast.Value) (bool, error) {
-	switch {
-	case !readable(a, b):
+	if !readable(a, b) {
 		return false, errUnclear
+	}
+	r.spend((nodes(a) + nodes(b)) / 16)
+	switch {
 	case ast.Compare(a, b) == 0:
 		return true, nil
 	case a.IsGround() && b.IsGround():
@@ -181,7 +184,8 @@ func (r *run) count(v ast.Value) (ast.Value, error) {
 		}
 		n = len(list)
 	case ast.String:
-		n = len([]rune(string(x)))
+		r.spend(len(x) / 64)
+		n = utf8.RuneCountInString(string(x))
 	default:
 		return nil, errUnclear
 	}
@@ -218,7 +222,32 @@ func (r *run) members(v ast.Value) ([][2]ast.Value, error) {
 			return nil, errUnclear
 		}
 	}
+	r.spend(len(out) / 4)
 	return out, nil
+}
+
+// hashing is what the hash of a value takes, in statements: OPA's collections keep
+// theirs, but texts do not.
+func hashing(v ast.Value) int {
+	s, _ := v.(ast.String)
+	return len(s) / (16 << 10)
+}
+
+// nodes are the values in a value, where 64 bytes of a text count as one.
+func nodes(v ast.Value) int {
+	n := 1
+	add := func(t *ast.Term) { n += nodes(t.Value) }
+	switch x := v.(type) {
+	case ast.String:
+		n += len(x) / 64
+	case *ast.Array:
+		x.Foreach(add)
+	case ast.Set:
+		x.Foreach(add)
+	case ast.Object:
+		x.Foreach(func(k, m *ast.Term) { add(k); add(m) })
+	}
+	return n
 }
 
 // scan runs a block for each member of a collection, and goes on.
@@ -246,12 +275,14 @@ func (r *run) collect(s ir.Stmt) error {
 	case *ir.ArrayAppendStmt:
 		array, v := r.env[s.Array], r.operand(s.Value)
 		if x, ok := array.(*ast.Array); ok && readable(v) {
+			r.spend(x.Len()/1024 + hashing(v)) // it is copied
 			r.env[s.Array] = x.Append(ast.NewTerm(v))
 			return nil
 		}
 	case *ir.SetAddStmt:
 		set, v := r.env[s.Set], r.operand(s.Value)
 		if x, ok := set.(ast.Set); ok && readable(v) {
+			r.spend(hashing(v))
 			x.Add(ast.NewTerm(v))
 			return nil
 		}
@@ -269,6 +300,7 @@ func (r *run) insert(object ir.Local, key, value ir.Operand, once bool) error {
 	if !ok || !readable(k, v) || !k.IsGround() {
 		return errUnclear
 	}
+	r.spend(hashing(v))
 	if old := o.Get(ast.NewTerm(k)); old != nil && once && ast.Compare(old.Value, v) != 0 {
 		return errUnclear // a conflict, or one may be
 	}

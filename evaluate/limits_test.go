@@ -112,6 +112,37 @@ func TestLimitsOfOPA(t *testing.T) {
 	}
 }
 
+// TestLimitsAroundGaps: what stands at a gap is not known, and what a control would do
+// if it were something else keeps the limits too.
+func TestLimitsAroundGaps(t *testing.T) {
+	t.Parallel()
+	for name, does := range map[string]string{
+		"range":    `count(numbers.range(1, 2000000000)) > 5`,
+		"shift":    `bits.lsh(1, 80000000000) > 5`,
+		"texts":    `a := concat("", [input.data.text | some input.data.n]); b := concat("", [a | some input.data.n]); count(concat("", [b | some input.data.n])) > 1`,
+		"regular":  `regex.match("((((a{1,1000}){1,1000}){1,1000}){1,1000})b", input.data.text)`,
+		"loops":    `count([1 | some a in input.data.n; some b in input.data.n; some c in input.data.n; some d in input.data.n; a + b == c + d]) > 1`,
+		"copies":   `count([array.concat(input.data.n, input.data.n) | some input.data.n; some input.data.n]) > 1`,
+		"members":  `some a in input.data.n; some b in input.data.n; some c in input.data.n; [a, b, c] in input.data.n`,
+		"compares": `some a in input.data.n; some b in input.data.n; some c in input.data.n; [input.data.n, a, b, c, 1] == [input.data.n, a, b, c, 2]`,
+		"unknown":  `some a in input.data.n; some b in input.data.n; some c in input.data.n; [input.data.n, a, b, c] == input.data.z`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			does = strings.ReplaceAll(does, "some input.data.n", "some _ in input.data.n")
+			e := engine(t, library(t, map[string]string{
+				"lib/none.rego":     "package lib.none\n",
+				"controls/a/a.rego": control("BMB-001", "controls.a.a", `"aws/T"`, `violation contains {"message": "x", "observed": 1, "expected": 2, "path": "/data"} if { input.data.z > 1; `+does+" }\n"),
+			}))
+			d := doc("aws/1/eu", "T", "x", `{"n":[`+strings.Repeat(`1,`, 2000)+`2],"text":"`+strings.Repeat("a", 20000)+`"}`, gap("/data/z"))
+			got := decisions(t, e, []audit.Resource{d})["BMB-001 "+d.ID]
+			if got.Outcome != audit.NotEvaluated || codeOf(got) != "gap" {
+				t.Errorf("%s %v", got.Outcome, got.Reasons)
+			}
+		})
+	}
+}
+
 func codeOf(d audit.Decision) string {
 	if len(d.Reasons) == 0 {
 		return ""

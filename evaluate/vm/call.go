@@ -89,7 +89,7 @@ func (c *compiler) builtin(name string, args []operand, target int) statement {
 		c.fail("the plan calls %s, which OPA's evaluator does not have", name)
 		return nil
 	}
-	b := &builtin{name: name, call: opa, relation: decl.Relation, void: decl.Decl.Result() == nil, bound: bounds[name], keeps: keeps(name), offline: !decl.Nondeterministic}
+	b := newBuiltin(opa, decl)
 	return func(m *Machine, f []*Value) int {
 		values := m.args[:0] // on the stack they would be made anew for each call: natives are called by pointer
 		for _, a := range args {
@@ -131,6 +131,13 @@ type builtin struct {
 	offline  bool // it is deterministic; but a schema could name others, to be fetched
 	keeps    bool // it keeps texts for longer than the document they may be of
 	bound    bound
+}
+
+func newBuiltin(call topdown.BuiltinFunc, decl *ast.Builtin) *builtin {
+	return &builtin{
+		name: decl.Name, call: call, relation: decl.Relation, void: decl.Decl.Result() == nil,
+		bound: bounds[decl.Name], keeps: keeps(decl.Name), offline: !decl.Nondeterministic,
+	}
 }
 
 // errorSize is what an error of a builtin takes about where OPA keeps it, in bytes.
