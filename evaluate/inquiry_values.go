@@ -7,6 +7,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/ir"
 	"github.com/open-policy-agent/opa/v1/storage"
+
+	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
 )
 
 // operand is the value of an operand in OPA's form.
@@ -233,13 +235,16 @@ func hashing(v ast.Value) int {
 	return len(s) / (16 << 10)
 }
 
-// nodes are the values in a value, where 64 bytes of a text count as one.
+// nodes are the values in a value, where 64 bytes of a text count as one, and large
+// numbers as what they cost.
 func nodes(v ast.Value) int {
 	n := 1
 	add := func(t *ast.Term) { n += nodes(t.Value) }
 	switch x := v.(type) {
 	case ast.String:
 		n += len(x) / 64
+	case ast.Number:
+		n += vm.NumberCost(string(x))
 	case *ast.Array:
 		x.Foreach(add)
 	case ast.Set:

@@ -25,7 +25,7 @@ func (m *Machine) toOPA(v *Value) *ast.Term {
 	case kTrue:
 		return ast.InternedTerm(true)
 	case kNumber:
-		m.step(cost(v.s))
+		m.step(NumberCost(v.s))
 		return ast.NumberTerm(json.Number(v.s))
 	case kString:
 		m.step(len(v.s) >> 4)

@@ -157,7 +157,7 @@ func sprintf(m *Machine, a []*Value) (*Value, bool) {
 		case kString:
 			args[i] = v.s
 		case kNumber:
-			m.step(cost(v.s))
+			m.step(NumberCost(v.s))
 			args[i] = numberArgument(v.s)
 		default:
 			args[i] = m.toOPA(v).Value.String()

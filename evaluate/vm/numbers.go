@@ -30,9 +30,9 @@ func sound(s string) (ok, wild bool) {
 	return true, err != nil
 }
 
-// cost is about how many steps it takes to compare a number, or to reckon with
+// NumberCost is about how many steps it takes to compare a number, or to reckon with
 // it: nothing for those that are short.
-func cost(s string) int {
+func NumberCost(s string) int {
 	if len(s) < 20 && !strings.ContainsAny(s, "eE") {
 		return 0
 	}
@@ -84,7 +84,7 @@ func (m *Machine) compareNumbers(a, b string) int {
 			return order(x, y)
 		}
 	}
-	m.step(cost(a) + cost(b))
+	m.step(NumberCost(a) + NumberCost(b))
 	return ast.NumberCompare(ast.Number(a), ast.Number(b))
 }
 
