@@ -85,6 +85,9 @@ func (l *library) specialise(ctx context.Context, k plan.Kind) (*program, error)
 	if p.plan, err = planWithAttributes(ctx, modules, rules, controls); err != nil {
 		return nil, fmt.Errorf("library for %s: %w", k, err)
 	}
+	if f := vm.Unbound(p.plan.Policy); f != "" {
+		return nil, fmt.Errorf("rule %s: it unifies arrays or objects through a variable that has no value yet, as [x, y] = [y, 1] does, which plans cannot; unify their members one by one", strings.TrimPrefix(f, "g0."))
+	}
 	p.compile()
 	p.readers = sync.OnceValue(p.readersOf)
 	for _, c := range controls {

@@ -288,3 +288,63 @@ violation contains {"message": thing.label, "observed": 1, "expected": 2, "path"
 	})
 	want(t, outcomes(t, engine(t, lib), judgement(t, doc("aws/1/eu", "T", "x", `{}`))), "x SET-001 fail none")
 }
+
+// TestConflictsAreRead: what a rule or a function comes to twice is compared, all of
+// it, so that a gap in it touches the decision.
+func TestConflictsAreRead(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ rules, doc, gap string }{
+		{"v := x if some x in input.data.l\n\nport := v.port", `{"l":[{"port":1},{"port":1}]}`, "/data/l/1/y"},
+		{"v := input.data.a\n\nv := input.data.b\n\nport := v.port", `{"a":{"port":1},"b":{"port":1}}`, "/data/b/y"},
+		{"f(x) := x.a\n\nf(x) := x.b\n\nport := f(input.data).port", `{"a":{"port":1},"b":{"port":1}}`, "/data/a/y"},
+		{"l := [input.data.a]\n\nl := [input.data.b]\n\nport := l[0].port", `{"a":{"port":1},"b":{"port":1}}`, "/data/b/y"},
+	} {
+		e := engine(t, library(t, map[string]string{
+			"lib/thing.rego":    "package lib.thing\n\n" + tt.rules + "\n",
+			"controls/a/b.rego": control("TRP-001", "controls.a.b", `"aws/T"`, "import data.lib.thing\n\nviolation contains {\"message\": \"m\", \"observed\": 1, \"expected\": 2, \"path\": \"/data\"} if thing.port != 1\n"),
+		}))
+		got := outcomes(t, e, judgement(t, doc("aws/1/eu", "T", "gap", tt.doc, gap(tt.gap)), doc("aws/1/eu", "T", "whole", tt.doc)))
+		want(t, got, "gap TRP-001 not_evaluated gap "+tt.gap, "whole TRP-001 pass")
+	}
+}
+
+// TestDeadKeys: of a rule with several keys that never holds for a source nothing is
+// left, at no level.
+func TestDeadKeys(t *testing.T) {
+	t.Parallel()
+	for _, rule := range []string{
+		"s[k] := 1 if {", "s[k] contains 1 if {", "s[k].c := 1 if {", "s[k].c contains 1 if {", "s[k][j] := 1 if {\n\tsome j in input.data.l",
+	} {
+		e := engine(t, library(t, map[string]string{
+			"lib/thing.rego":    "package lib.thing\n\n" + rule + "\n\tinput.source == \"netbox\"\n\tsome k in input.data.l\n}\n\nempty if s == {}\nelse := false\n",
+			"controls/a/b.rego": control("TRP-001", "controls.a.b", `"aws/T"`, "import data.lib.thing\n\nviolation contains {\"message\": \"empty\", \"observed\": count(thing.s), \"expected\": 2, \"path\": \"/data\"} if thing.empty\n"),
+		}))
+		got := outcomes(t, e, judgement(t, doc("aws/1/eu", "T", "x", `{"l":["a"]}`)))
+		want(t, got, "x TRP-001 fail empty")
+	}
+}
+
+// TestUnboundIsRefused: what OPA's planner gets wrong is not loaded.
+func TestUnboundIsRefused(t *testing.T) {
+	t.Parallel()
+	for body, refused := range map[string]bool{
+		"[x, y] = [y, input.data.a]; x == 1":                true,
+		"[y, x] = [x, 1]; x == 1; y == input.data.a":        true,
+		"[x, x] = [y, input.data.a]; y == 1":                true,
+		`{"i": x, "j": y} = {"i": y, "j": input.data.a}; x`: true,
+		"[z | [z, y] = [y, input.data.l[_]]] == [1]":        true,
+		"[y, x] = [input.data.a, y]; x == 1":                false,
+		"x = [y]; [y] = [input.data.a]; x == [1]":           false,
+		"x = y; y = input.data.a; x == 1":                   false,
+		`{"a": x, "l": [y, _]} = input.data; x == y`:        false,
+	} {
+		e := engine(t, library(t, map[string]string{
+			"lib/thing.rego":    "package lib.thing\n\nbad if {\n\t" + strings.ReplaceAll(body, "; ", "\n\t") + "\n} else := false\n",
+			"controls/a/b.rego": control("TRP-001", "controls.a.b", `"aws/T"`, "import data.lib.thing\n\nviolation contains {\"message\": \"bad\", \"observed\": 1, \"expected\": 2, \"path\": \"/data\"} if thing.bad\n"),
+		}))
+		err := e.Check(t.Context())
+		if (err != nil) != refused || refused && !strings.Contains(err.Error(), "rule data.lib.thing.bad: it unifies") {
+			t.Errorf("%s: %v, want it refused: %t", body, err, refused)
+		}
+	}
+}

@@ -65,10 +65,11 @@ type analysis struct {
 // block; what a nested block gave it may or may not hold after the block.
 type frame struct {
 	*analysis
-	env      []local    // by number
-	changed  [][]change // for each open block, the locals changed in it
-	begun    int        // how many blocks were
-	numbers  []int      // of the open blocks, among those begun
+	env      []local           // by number
+	changed  [][]change        // for each open block, the locals changed in it
+	given    map[ir.Local]bool // by AssignVarOnceStmt
+	begun    int               // how many blocks were
+	numbers  []int             // of the open blocks, among those begun
 	returned value
 }
 
@@ -94,7 +95,7 @@ func (a *analysis) call(f *ir.Func, args []value) value {
 	a.memo[key] = flow{anything, &everything} // Rego has no recursion; a plan that had would stop here
 	caller := a.set
 	a.set = newReadSet()
-	fr := &frame{analysis: a}
+	fr := &frame{analysis: a, given: map[ir.Local]bool{}}
 	for i, p := range f.Params {
 		if i < len(args) {
 			fr.local(p).value = args[i]
@@ -257,7 +258,7 @@ func (f *frame) build(s ir.Stmt) {
 	case *ir.AssignVarStmt:
 		f.assign(s.Target, f.operand(s.Source))
 	case *ir.AssignVarOnceStmt:
-		f.weak(s.Target, f.operand(s.Source))
+		f.assignOnce(s)
 	case *ir.EqualStmt:
 		f.escape(f.operand(s.A))
 		f.escape(f.operand(s.B))
@@ -302,6 +303,18 @@ func (f *frame) build(s ir.Stmt) {
 	default: // a statement of a later OPA: it may read anything
 		f.escape(value{places: []string{"input", "data"}})
 	}
+}
+
+// assignOnce gives a rule or a function its value. Where it may have one, the two
+// are compared, all of each: they may not differ.
+func (f *frame) assignOnce(s *ir.AssignVarOnceStmt) {
+	given := f.operand(s.Source)
+	if f.given[s.Target] {
+		f.escape(f.of(s.Target))
+		f.escape(given)
+	}
+	f.given[s.Target] = true
+	f.weak(s.Target, given)
 }
 
 // collect notes that a container may hold a value under a key.

@@ -93,10 +93,10 @@ func ruleName(r *ast.Rule) string { return r.Head.Ref().GroundPrefix().String() 
 func never(r *ast.Rule) {
 	r.Head = r.Head.Copy()
 	none := ast.VarTerm("none__")
-	for i, t := range r.Head.Reference {
-		if i > 0 && !t.IsGround() {
-			r.Head.Reference[i] = ast.StringTerm("none")
-		}
+	ground := len(r.Head.Reference.GroundPrefix())
+	if ground < len(r.Head.Reference) { // what is deeper is not there either
+		r.Head.Reference = append(r.Head.Reference[:ground:ground], none)
+		r.Head.Key, r.Head.Value = none, none
 	}
 	if r.Head.Key != nil {
 		r.Head.Key = none

@@ -10,14 +10,7 @@ import "github.com/open-policy-agent/opa/v1/ir"
 // unwritten lists the locals of a function that may be read before they are
 // written, or must be seen to be undefined.
 func unwritten(params []ir.Local, blocks []*ir.Block, locals int) []int {
-	w := &writes{sure: map[ir.Local]bool{}, empty: map[ir.Local]bool{}}
-	w.sure[ir.Input], w.sure[ir.Data] = true, true
-	for _, p := range params {
-		w.sure[p] = true
-	}
-	for _, b := range blocks {
-		w.block(b)
-	}
+	w := follow(params, blocks)
 	var out []int
 	for l := range locals { // those beyond are of collections that were folded
 		if w.empty[ir.Local(l)] {
@@ -27,10 +20,35 @@ func unwritten(params []ir.Local, blocks []*ir.Block, locals int) []int {
 	return out
 }
 
+// Unbound names a function of a plan that uses a variable before it has a value, ""
+// if there is none. Of [x, y] = [y, 1] OPA's planner makes one that gives x what y
+// does not have yet; OPA's evaluator unifies them.
+func Unbound(p *ir.Policy) string {
+	for _, f := range p.Funcs.Funcs {
+		if follow(f.Params, f.Blocks).unbound {
+			return f.Name
+		}
+	}
+	return ""
+}
+
 // writes follows the statements of a function in the order in which they run.
 type writes struct {
-	sure  map[ir.Local]bool // locals that have certainly been written where we are
-	empty map[ir.Local]bool // locals that have to be emptied first
+	sure    map[ir.Local]bool // locals that have certainly been written where we are
+	empty   map[ir.Local]bool // locals that have to be emptied first
+	ever    map[ir.Local]bool // locals that may have been written where we are
+	unbound bool              // one is taken that cannot have been
+}
+
+func follow(params []ir.Local, blocks []*ir.Block) *writes {
+	w := &writes{sure: map[ir.Local]bool{}, empty: map[ir.Local]bool{}, ever: map[ir.Local]bool{}}
+	for _, l := range append([]ir.Local{ir.Input, ir.Data}, params...) {
+		w.sure[l], w.ever[l] = true, true
+	}
+	for _, b := range blocks {
+		w.block(b)
+	}
+	return w
 }
 
 // block follows one block. It may be left at any statement: what is written in
@@ -47,7 +65,7 @@ func (w *writes) block(b *ir.Block) {
 			}
 		}
 		if l, ok := target(s); ok && !w.sure[l] {
-			w.sure[l] = true
+			w.sure[l], w.ever[l] = true, true
 			written = append(written, l)
 		}
 	}
@@ -61,7 +79,7 @@ func (w *writes) within(b *ir.Block, locals ...ir.Local) {
 	var written []ir.Local
 	for _, l := range locals {
 		if !w.sure[l] {
-			w.sure[l] = true
+			w.sure[l], w.ever[l] = true, true
 			written = append(written, l)
 		}
 	}
@@ -142,11 +160,17 @@ func (w *writes) operands(list ...ir.Operand) {
 	for _, o := range list {
 		switch l := o.Value.(type) {
 		case ir.Local:
-			w.read(l)
+			w.take(l)
 		case *ir.Local:
-			w.read(*l)
+			w.take(*l)
 		}
 	}
+}
+
+// take notes that the value of a local is wanted, not only whether it has one.
+func (w *writes) take(l ir.Local) {
+	w.read(l)
+	w.unbound = w.unbound || !w.ever[l]
 }
 
 // target is the local that a statement has certainly written once it goes on.

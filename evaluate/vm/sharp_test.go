@@ -232,6 +232,8 @@ func TestKnownDifferences(t *testing.T) {
 	for name, tt := range map[string]struct{ rules, doc string }{
 		"OPA's evaluator takes 1.0 for the 1 that a function was called with before":        {"f(x) := [x]\np := [f(x) | some x in input]", `[1,1.0]`},
 		"it may index a comprehension before a variable of another's has a value, and fail": {"p := [input[v] | some i; input[i] == object.get({\"v\": v}, \"v\", 0)] if v := count([])", `[0]`},
+		"it gives a rule's key the spelling of what it is asked for":                        {"m[x] := x if some x in [1, 2]\np := m[input[0]]", `[1.0]`},
+		"and finds numbers that float64 does not have by their value, not their text":       {"p := {input[0]} - {input[1]}", `[1e400,10e399]`},
 		"and what the head of a rule has for a key that is no text for one always there":    {"m.a[3] contains x if some x in input\np := m", `[]`},
 	} {
 		t.Run(name, func(t *testing.T) {
