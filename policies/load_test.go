@@ -279,6 +279,10 @@ func TestLoadRefusesFiles(t *testing.T) {
 		"conflicting lib":   {fstest.MapFS{"lib/test/more.rego": {Data: []byte("package lib.test.thing\n\nused(x) := x\n")}}, "conflicting rules"},
 		"test in a control": {fstest.MapFS{"controls/test/good_test.rego": {Data: []byte("package controls.test.good\n\nviolation contains 1 if true\n")}}, "good_test.rego:1: package controls.test.good: tests, and they alone, are in files named _test.rego and in packages named _test"},
 		"control in a test": {fstest.MapFS{"lib/good_test/x.rego": {Data: []byte("package lib.good_test.x\n")}}, "x.rego:1: package lib.good_test.x: tests, and they alone"},
+		"import":            {fstest.MapFS{"controls/test/same.rego": {Data: []byte(strings.NewReplacer("test.good", "import.x", "TST-001", "TST-002").Replace(control))}}, `"import" is a keyword of Rego`},
+		"some":              {fstest.MapFS{"lib/test/some.rego": {Data: []byte("package lib.some\n")}}, `"some" is a keyword of Rego`},
+		"null":              {fstest.MapFS{"lib/test/null.rego": {Data: []byte("package lib.null\n")}}, `"null" is a keyword of Rego`},
+		"every":             {fstest.MapFS{"lib/test/every.rego": {Data: []byte("package lib.every.x\n")}}, `"every" is a keyword of Rego`},
 		"broken test":       {fstest.MapFS{"controls/test/good_test.rego": {Data: []byte("package controls.test.good_test\n\ntest_x if nope(1)\n")}}, "good_test.rego:3: undefined function nope"},
 		"test from the net": {fstest.MapFS{"controls/test/good_test.rego": {Data: []byte("package controls.test.good_test\n\ntest_x if time.now_ns() > 0\n")}}, "time.now_ns is not available"},
 	}

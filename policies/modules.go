@@ -97,6 +97,9 @@ func inspectPackage(path string, mod *ast.Module) error {
 		if !ok || !plainName.MatchString(string(name)) {
 			return fmt.Errorf("%s:%d: %s: the parts of a package are lower case letters, digits and underscores", path, mod.Package.Location.Row, mod.Package)
 		}
+		if ast.IsInKeywords(string(name), ast.KeywordsForRegoVersion(ast.RegoV1)) { // what names its rules would be written otherwise
+			return fmt.Errorf("%s:%d: %s: %s is a keyword of Rego and can be no part of a package", path, mod.Package.Location.Row, mod.Package, part)
+		}
 		tests = tests || strings.HasSuffix(string(name), "_test")
 	}
 	if tests != isTest(path) { // else a test could add to what decides
