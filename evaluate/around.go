@@ -10,7 +10,6 @@ import (
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/evaluate/plan"
-	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
 )
 
 // A decision that a gap or a token touches by what its control *can* read may
@@ -35,9 +34,12 @@ func (w *worker) settle(ctx context.Context, p *program, i int, a *answer, doc *
 		pointers = append(pointers, r.Where)
 	}
 	input := w.punched(doc, pointers)
+	left := w.limits
 	q := &inquiry{
-		ctx: ctx, plan: p.plan, part: p.parts[i], input: input, view: w.store.view(w.estate),
-		machine: w.machine, left: w.limits,
+		plan: p.plan, part: p.parts[i], input: input, view: w.store.view(w.estate),
+		builtin: func(name string, args []ast.Value) (ast.Value, error) {
+			return w.machine.Builtin(ctx, name, args, &left)
+		},
 	}
 	said, err := q.always()
 	if err := cmp.Or(ctx.Err(), q.view.failed); err != nil {
@@ -93,14 +95,12 @@ func (t told) is(a *answer) bool {
 // turns on what stands at a hole, it takes one way; always takes them all. Holes
 // are variables in the document: see punch.
 type inquiry struct {
-	ctx     context.Context //nolint:containedctx // of the one decision that this is about
 	plan    *plan.Plan
 	part    part
 	input   ast.Value
 	view    *view
-	machine *vm.Machine // for builtins
-	left    vm.Limits   // of what builtins may still take
-	steps   int         // statements run, or what takes as long
+	builtin func(name string, args []ast.Value) (ast.Value, error) // within the limits of all of it
+	steps   int                                                    // statements run, or what takes as long
 
 	way     []bool // how the questions are answered, in the order of asking
 	answers map[string]bool

@@ -27,13 +27,12 @@ func (r *run) callStmt(s *ir.CallStmt) (ast.Value, error) {
 			return r.callUnknown(s.Func, args)
 		}
 	}
-	return r.builtin(s.Func, args)
+	return r.ofOPA(s.Func, args)
 }
 
-// builtin asks OPA, within the limits of a decision. What is an error for one way is
-// no decision for all.
-func (r *run) builtin(name string, args []ast.Value) (ast.Value, error) {
-	v, err := r.machine.Builtin(r.ctx, name, args, &r.left)
+// ofOPA asks OPA. What is an error for one way is no decision for all.
+func (r *run) ofOPA(name string, args []ast.Value) (ast.Value, error) {
+	v, err := r.builtin(name, args)
 	if err != nil {
 		return nil, errUnclear
 	}
@@ -64,13 +63,13 @@ func (r *run) callUnknown(name string, args []ast.Value) (ast.Value, error) {
 		return r.get(args[0], args[1], args[2])
 	case ast.ArrayConcat.Name:
 		if kindOf(args[0]) == "array" && kindOf(args[1]) == "array" {
-			return r.builtin(name, args)
+			return r.ofOPA(name, args)
 		}
 	case ast.TypeNameBuiltin.Name:
 		if kindOf(args[0]) == "" {
 			return unknown(question(name, args)), nil
 		}
-		return r.builtin(name, args)
+		return r.ofOPA(name, args)
 	case ast.Sprintf.Name:
 		if args[0].IsGround() && kindOf(args[1]) == "array" {
 			return unknown(question(name, args)), nil

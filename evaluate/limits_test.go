@@ -18,7 +18,8 @@ var bombs = map[string]string{
 	"loops":    `violation contains {"message": "x", "observed": 1, "expected": 2, "path": "/data"} if count([1 | some a in input.data.n; some b in input.data.n; some c in input.data.n; a + b == c]) > 5`,
 	"bytes":    `violation contains {"message": "x", "observed": [[a, b] | some a in input.data.n; some b in input.data.n], "expected": {sprintf("%v", [[c, input.data.n]]) | some c in input.data.n}, "path": "/data"}`,
 	"range":    `violation contains {"message": "x", "observed": numbers.range(1, input.data.n[999] * 1000000), "expected": 2, "path": "/data"}`,
-	"regular":  `violation contains {"message": "x", "observed": 1, "expected": 2, "path": "/data"} if regex.match("((((a{1,1000}){1,1000}){1,1000}){1,1000})b", input.data.text)`,
+	"regular":  `violation contains {"message": "x", "observed": 1, "expected": 2, "path": "/data"} if regex.match("(((a|b){1,9}){1,9}){1,9}c", input.data.text)`,
+	"graph":    `violation contains {"message": "x", "observed": 1, "expected": 2, "path": "/data"} if { x := array.slice(input.data.n, 0, 300); count(graph.reachable({n: x | some n in x}, {1})) > 5 }`,
 	"left":     `violation contains {"message": "x", "observed": [x | some x in {input.data.n[1], "b"}], "expected": 2, "path": "/data"} if count([1 | some z in {input.data.n[1], "b"}; some a in input.data.n; some b in input.data.n; some c in input.data.n; a + b == c]) > 5`,
 	"exponent": `violation contains {"message": "x", "observed": bits.lsh(1, 10000000000), "expected": 2, "path": "/data"}`,
 }
@@ -31,7 +32,7 @@ func TestLimits(t *testing.T) {
 	for i := range numbers {
 		numbers[i] = fmt.Sprint(i)
 	}
-	d := doc("aws/1/eu", "T", "x", `{"n":[`+strings.Join(numbers, ",")+`],"text":"`+strings.Repeat("a", 10000)+`"}`)
+	d := doc("aws/1/eu", "T", "x", `{"n":[`+strings.Join(numbers, ",")+`],"text":"`+strings.Repeat("a", 200_000)+`"}`)
 	for name, bomb := range bombs {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -47,7 +48,7 @@ func TestLimits(t *testing.T) {
 				}
 				got := decisions(t, e, []audit.Resource{d})
 				bad, good := got["BMB-001 "+d.ID], got["BMB-002 "+d.ID]
-				if bad.Outcome != audit.NotEvaluated || bad.Reasons[0].Code != "limit" && bad.Reasons[0].Code != "error" || good.Outcome != audit.Fail {
+				if bad.Outcome != audit.NotEvaluated || bad.Reasons[0].Code != "limit" || good.Outcome != audit.Fail {
 					t.Errorf("opa %t: %s %v, and %s", opa, bad.Outcome, bad.Reasons, good.Outcome)
 				}
 			}
@@ -120,7 +121,6 @@ func TestLimitsAroundGaps(t *testing.T) {
 		"range":    `count(numbers.range(1, 2000000000)) > 5`,
 		"shift":    `bits.lsh(1, 80000000000) > 5`,
 		"texts":    `a := concat("", [input.data.text | some input.data.n]); b := concat("", [a | some input.data.n]); count(concat("", [b | some input.data.n])) > 1`,
-		"regular":  `regex.match("((((a{1,1000}){1,1000}){1,1000}){1,1000})b", input.data.text)`,
 		"loops":    `count([1 | some a in input.data.n; some b in input.data.n; some c in input.data.n; some d in input.data.n; a + b == c + d]) > 1`,
 		"copies":   `count([array.concat(input.data.n, input.data.n) | some input.data.n; some input.data.n]) > 1`,
 		"members":  `some a in input.data.n; some b in input.data.n; some c in input.data.n; [a, b, c] in input.data.n`,

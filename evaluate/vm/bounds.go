@@ -70,6 +70,7 @@ var bounds = map[string]bound{
 	"net.cidr_expand":                           cidrExpanded,
 	"net.cidr_contains_matches":                 allPairs(-5),
 	"net.cidr_merge":                            growing(64),
+	"graph.reachable":                           reachable,
 	"graph.reachable_paths":                     reachablePaths,
 	"walk":                                      walked,
 	"object.union_n":                            growing(64),

@@ -1,10 +1,38 @@
 package vm
 
+import "slices"
+
 // walked: each value comes with its path.
 func walked(m *Machine, a []*Value) {
 	e := m.extent(a...)
 	if m.room(times(e.depths, 192)) {
 		m.afford(e.depths)
+	}
+}
+
+// reachable follows a graph as OPA does: a node is in the queue once for each edge to
+// it from what was reached before it, and all its edges are looked at each time.
+func reachable(m *Machine, a []*Value) {
+	if a[0].kind != kObject || a[1].kind != kArray && a[1].kind != kSet {
+		return
+	}
+	queue, reached := slices.Clone(m.elements(a[1])), m.made(kSet)
+	for i := 0; i < len(queue); i++ {
+		edges := m.get(a[0], queue[i])
+		if m.step(16); !m.room(16*len(queue)) || m.steps < 0 && m.stop() {
+			return
+		}
+		if edges == nil {
+			continue
+		}
+		if edges.kind == kArray || edges.kind == kSet {
+			for _, n := range m.elements(edges) {
+				if m.step(8); m.find(reached.c, n) < 0 {
+					queue = append(queue, n)
+				}
+			}
+		}
+		m.addToSet(reached, queue[i])
 	}
 }
 
