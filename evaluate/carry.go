@@ -149,12 +149,12 @@ type judged struct {
 // takeOver gives the verdicts on a block that was there before. Passes, fails and
 // exclusions are taken over: a document with a decision that could not be made is
 // evaluated.
-func (w *worker) takeOver(ctx context.Context, origin string, b audit.Block, read func() ([]byte, error)) (judged, error) {
-	stored, err := w.stored(ctx, origin, b)
+func (w *worker) takeOver(ctx context.Context, q *queued, read func() ([]byte, error)) (judged, error) {
+	stored, err := w.stored(ctx, q.origin, q.Block)
 	if err != nil {
 		return judged{}, err
 	}
-	out := judged{carried: &audit.Carried{Origin: origin, Block: b, Types: slices.Clone(b.Types)}}
+	out := judged{carried: &audit.Carried{Origin: q.origin, Block: q.Block, Types: slices.Clone(q.Types)}}
 	again := map[string]bool{}
 	for i := range stored {
 		if v := &stored[i]; slices.ContainsFunc(v.Decisions, func(d audit.Decision) bool { return d.Outcome == audit.NotEvaluated }) {
@@ -173,6 +173,7 @@ func (w *worker) takeOver(ctx context.Context, origin string, b audit.Block, rea
 		return judged{}, err
 	}
 	fresh := map[string]audit.Verdict{}
+	w.candidates = w.candidates[:0]
 	err = audit.EachLine(content, func(line []byte) error {
 		h, err := audit.ParseHead(line)
 		if err != nil || !again[h.ID] {
@@ -186,6 +187,9 @@ func (w *worker) takeOver(ctx context.Context, origin string, b audit.Block, rea
 		if again[v.Resource] {
 			stored[i] = fresh[v.Resource]
 		}
+	}
+	if err == nil {
+		err = w.referee(ctx, q.sample, stored)
 	}
 	out.verdicts = stored
 	return out, err

@@ -111,7 +111,7 @@ func (e *Engine) begin(ctx context.Context, request audit.Judgement) (j *judging
 	s := newStore(e.lib.Parameters(), audit.Stamp(request.AsOf), cancel)
 	j = &judging{
 		lib: e.library(controls), revision: e.lib.Catalog.Revision, store: s, data: vm.NewData(s.base, true), estate: newEstate(e.estate, request.Snapshots),
-		request: request, limits: e.limits, opa: e.opa, sample: newSampling(controls, request.Snapshots), clock: e.clock,
+		request: request, limits: e.limits, opa: e.opa, clock: e.clock,
 	}
 	return j, func() error { stop(); return j.estate.close() }, nil
 }
@@ -130,34 +130,31 @@ func (e *Engine) Decide(ctx context.Context, request audit.Judgement, emit func(
 	if j.carry, err = j.carrying(ctx); err != nil {
 		return err
 	}
-	var waiting []queued
+	var list []queued
 	for _, snap := range request.Snapshots {
 		if len(request.Scope.Origins) > 0 && !slices.Contains(request.Scope.Origins, snap.Origin) {
 			continue
 		}
-		if waiting, err = j.queue(ctx, waiting, snap); err != nil {
+		if list, err = j.queue(ctx, list, snap); err != nil {
 			return err
 		}
-		if len(waiting) >= atOnce {
-			if err := j.judgeAll(ctx, e.workers, waiting, emit); err != nil {
-				return err
-			}
-			waiting = waiting[:0]
-		}
 	}
-	return j.judgeAll(ctx, e.workers, waiting, emit)
+	if err := j.sampled(ctx, list); err != nil {
+		return err
+	}
+	return j.judgeAll(ctx, e.workers, list, emit)
 }
-
-// atOnce is how many blocks, at least, are handed to the workers: of snapshots
-// that have few each, as a gate's have, those of many.
-const atOnce = 256
 
 // queued is a block that waits to be judged.
 type queued struct {
 	audit.Block
 	origin        string
-	carry, anyway bool // its outcomes are taken over; it is evaluated all the same
+	types         []audit.TypeCount // how many documents of each; of the whole snapshot where a block's are not known
+	carry, anyway bool              // its outcomes are taken over; it is evaluated all the same
+	sample        int64             // how many of its decisions the referee makes too
 }
+
+func (q *queued) takenOver() bool { return q.carry && !q.anyway }
 
 // queue adds the blocks of a snapshot.
 func (j *judging) queue(ctx context.Context, to []queued, snap audit.Snapshot) ([]queued, error) {
@@ -173,7 +170,11 @@ func (j *judging) queue(ctx context.Context, to []queued, snap audit.Snapshot) (
 		}
 	}
 	for i, b := range blocks {
-		to = append(to, queued{b, snap.Origin, carry[i], anyway[i]})
+		q := queued{Block: b, origin: snap.Origin, types: b.Types, carry: carry[i], anyway: anyway[i]}
+		if len(b.Types) == 0 {
+			q.types = snap.Documents
+		}
+		to = append(to, q)
 	}
 	return to, nil
 }
@@ -182,12 +183,12 @@ func (j *judging) queue(ctx context.Context, to []queued, snap audit.Snapshot) (
 func (j *judging) judgeAll(ctx context.Context, workers int, list []queued, emit func(audit.Verdict) error) error {
 	do := func(ctx context.Context, w *worker, i int, read func() ([]byte, error)) (judged, error) {
 		q := &list[i]
-		if q.carry && !q.anyway {
-			out, err := w.takeOver(ctx, q.origin, q.Block, read)
+		if q.takenOver() {
+			out, err := w.takeOver(ctx, q, read)
 			out.rooms = w.room.filled()
 			return out, err
 		}
-		made, err := j.clock.clocked(func() ([]audit.Verdict, error) { return w.block(ctx, q.Block, read) })
+		made, err := j.clock.clocked(func() ([]audit.Verdict, error) { return w.block(ctx, q, read) })
 		if err == nil && q.carry {
 			err = w.agrees(ctx, q.origin, q.Block, made)
 		}
@@ -216,12 +217,13 @@ func blocksOf(list []queued) []audit.Block {
 }
 
 // block judges the documents of a block.
-func (w *worker) block(ctx context.Context, b audit.Block, read func() ([]byte, error)) ([]audit.Verdict, error) {
+func (w *worker) block(ctx context.Context, q *queued, read func() ([]byte, error)) ([]audit.Verdict, error) {
 	content, err := read()
 	if err != nil {
 		return nil, err
 	}
-	out := make([]audit.Verdict, 0, b.Lines)
+	out := make([]audit.Verdict, 0, q.Lines)
+	w.candidates = w.candidates[:0]
 	err = audit.EachLine(content, func(line []byte) error {
 		v, ok, err := w.verdict(ctx, line)
 		if ok {
@@ -229,6 +231,9 @@ func (w *worker) block(ctx context.Context, b audit.Block, read func() ([]byte, 
 		}
 		return err
 	})
+	if err == nil {
+		err = w.referee(ctx, q.sample, out)
+	}
 	return out, err
 }
 

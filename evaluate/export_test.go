@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"strings"
 	"time"
 
@@ -72,10 +73,14 @@ func (e *Engine) alone(ctx context.Context, lib *library, est *estate, line []by
 	s := newStore(lib.params, audit.Stamp(asOf), cancel)
 	j := &judging{
 		lib: lib, store: s, data: vm.NewData(s.base, true), estate: est, request: audit.Judgement{AsOf: asOf},
-		limits: e.limits, opa: e.opa, sample: everything,
+		limits: e.limits, opa: e.opa,
 	}
-	v, _, err := j.worker().verdict(ctx, line)
-	return v, err
+	w := j.worker()
+	v, _, err := w.verdict(ctx, line)
+	if err != nil {
+		return v, err
+	}
+	return v, w.referee(ctx, math.MaxInt64, []audit.Verdict{v})
 }
 
 // DecideUnreadable decides one document against an estate that cannot be read,
@@ -110,10 +115,36 @@ func (e *Engine) AnythingReads(ctx context.Context, source, typ, pointer string)
 	return false, nil
 }
 
-// Sample tells which decisions the referee makes too, by the digests of document and control.
-func Sample(controls []audit.Control, snapshots []audit.Snapshot) func(input, control string) bool {
-	s := newSampling(controls, snapshots)
-	return func(input, control string) bool { return s.takes(bits64(input), bits64(control)) }
+// Shares deals the sample out to blocks of so many decisions, of which some are
+// taken over.
+func Shares(digests []string, sizes []int64, takenOver []bool) []int64 {
+	list, sure := make([]queued, len(sizes)), int64(0)
+	for i := range list {
+		list[i].Digest, list[i].carry = digests[i], takenOver[i]
+		if !takenOver[i] {
+			sure += sizes[i]
+		}
+	}
+	shares(list, sizes, sure)
+	out := make([]int64, len(list))
+	for i := range list {
+		out[i] = list[i].sample
+	}
+	return out
+}
+
+// Choose takes a sample from documents with so many decisions each.
+func Choose(decisions []int, sample int64) []int {
+	list := make([]candidate, len(decisions))
+	for i, n := range decisions {
+		list[i] = candidate{lot: uint64(i) * mix, decisions: n, line: []byte{byte(i)}}
+	}
+	choose(list, sample)
+	out := make([]int, len(list))
+	for _, c := range list {
+		out[c.line[0]] = c.takes
+	}
+	return out
 }
 
 // Mislead gives OPA another text of one module.
@@ -130,4 +161,14 @@ func (e *Engine) Mislead(file, text string) error {
 		return lib.stock.compiler.Errors
 	}
 	return nil
+}
+
+// PartOf reads the plan for a type for a control that may not be of the library.
+func (e *Engine) PartOf(ctx context.Context, c audit.Control, source, typ string) error {
+	p, err := e.library(e.lib.Catalog.Controls).program(ctx, plan.Kind{Source: source, Type: typ})
+	if err != nil {
+		return err
+	}
+	_, err = p.part(c)
+	return err
 }

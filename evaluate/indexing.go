@@ -32,6 +32,10 @@ func (j *judging) index(ctx context.Context, workers int, engine string) error {
 	return j.estate.seal(slices.Sorted(maps.Keys(kinds)))
 }
 
+// atOnce is how many blocks, at least, are handed to the workers: of snapshots
+// that have few each, as a gate's have, those of many.
+const atOnce = 256
+
 func (j *judging) indexSnapshots(ctx context.Context, workers int, engine string) error {
 	kept, err := j.keep(engine)
 	if err != nil {

@@ -70,3 +70,24 @@ func TestLibraryIsSpecialised(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestAbsentRules: a control whose rules a plan does not have is an error, since else
+// it would read nothing, and no gap could touch it.
+func TestAbsentRules(t *testing.T) {
+	t.Parallel()
+	lib := library(t, map[string]string{
+		"lib/none.rego":     "package lib.none\n",
+		"controls/a/b.rego": control("ABS-001", "controls.a.b", `"aws/T"`, `violation contains {"message": "m", "observed": 1, "expected": 2, "path": "/data"} if input.data.n == 7`+"\n"),
+	})
+	e, c := engine(t, lib), lib.Catalog.Controls[0]
+	if err := e.PartOf(t.Context(), c, "aws", "T"); err != nil {
+		t.Fatal(err)
+	}
+	excluding, elsewhere := c, c
+	excluding.Excludes, elsewhere.Package = "what has no rule", "controls.a.c"
+	for want, c := range map[string]audit.Control{"controls.a.b.applies": excluding, "controls.a.c.violation": elsewhere} {
+		if err := e.PartOf(t.Context(), c, "aws", "T"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("its error is %v, want one that names %s", err, want)
+		}
+	}
+}

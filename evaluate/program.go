@@ -33,7 +33,7 @@ type part struct {
 	attributes []string // the adapter attributes it reads, as lib.storage.bucket.encrypted
 	estate     []string // what it can look up, as source.kind
 	rules      partRules
-	chosen     uint64 // what chooses the sample: see sampling
+	chosen     uint64 // its lot for the sample
 	reads      func() partReads
 }
 
@@ -110,7 +110,7 @@ func planWithAttributes(ctx context.Context, modules map[string]*ast.Module, rul
 	missing := map[string]bool{}
 	for _, c := range controls {
 		for _, a := range pl.Attributes(c.Package) {
-			if pl.Funcs["g0.data."+a] == nil {
+			if !pl.Has(a) {
 				missing[a] = true
 			}
 		}
@@ -123,6 +123,9 @@ func planWithAttributes(ctx context.Context, modules map[string]*ast.Module, rul
 
 // part reads the plan for what one control is asked and what it can look up.
 func (p *program) part(c audit.Control) (part, error) {
+	if rule := p.absent(c); rule != "" {
+		return part{}, fmt.Errorf("control %s: its rule %s is not in the plan for %s, so that nothing can be said of what it reads", c.ID, rule, p.Kind)
+	}
 	pt := part{Control: c, applies: c.Excludes != "", attributes: p.plan.Attributes(c.Package)}
 	pt.chosen = bits64(c.Digest)
 	pt.reads = sync.OnceValue(func() partReads { return p.readsOf(c) })
@@ -131,7 +134,7 @@ func (p *program) part(c audit.Control) (part, error) {
 		for _, a := range pt.attributes {
 			pt.rules.attributes = append(pt.rules.attributes, p.policy.Rule(a))
 		}
-		if !pt.rules.violation.Asks() && !pt.rules.applies.Asks() {
+		if !pt.rules.violation.Asks() && !(pt.applies && pt.rules.applies.Asks()) {
 			return pt, nil
 		}
 	}
@@ -140,6 +143,21 @@ func (p *program) part(c audit.Control) (part, error) {
 		return pt, fmt.Errorf("control %s: it can read the estate in ways that cannot be told beforehand: read data.estate.<source>.<kind>[<key>] with source and kind written out", c.ID)
 	}
 	return pt, nil
+}
+
+// absent names a rule of a control that is not in the plan: one that is, but can
+// never hold, is there all the same.
+func (p *program) absent(c audit.Control) string {
+	rules := []string{c.Package + ".violation"}
+	if c.Excludes != "" {
+		rules = append(rules, c.Package+".applies")
+	}
+	for _, r := range rules {
+		if !p.plan.Has(r) {
+			return r
+		}
+	}
+	return ""
 }
 
 func (p *program) readsOf(c audit.Control) partReads {

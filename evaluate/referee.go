@@ -3,7 +3,6 @@ package evaluate
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -22,30 +21,80 @@ func (e *DisagreementError) Error() string {
 		e.Control, e.Resource, e.Engine, e.OPA)
 }
 
-// compare has OPA answer a sample too, and wants the same to the byte.
-func (w *worker) compare(ctx context.Context, p *program, doc *document, answers []answer) (made int64, err error) {
-	chosen := bits64(doc.digest)
-	for i := range p.parts {
-		pt, ours := &p.parts[i], &answers[i]
-		if ours.limit || !w.sample.takes(chosen, pt.chosen) {
-			continue
-		}
-		theirs, err := w.lib.stock.control(ctx, w.store, w.estate, doc, pt)
-		if err != nil {
-			return made, fmt.Errorf("asking OPA too: %w", err)
-		}
-		if theirs.limit { // its steps are others
-			continue
-		}
-		made++
-		if a, b := ours.text(pt), theirs.text(pt); a != b {
-			return made, &DisagreementError{Control: pt.ID, Resource: doc.id, Engine: a, OPA: b}
-		}
-		if k, ok := missing(ours.view, theirs.view); ok {
-			return made, &DisagreementError{Control: pt.ID, Resource: doc.id, Engine: "does not look up " + k, OPA: "looks it up"}
+// stand has a document stand for the sample.
+func (w *worker) stand(doc *document, answers []answer) {
+	c := candidate{line: doc.line, lot: bits64(doc.digest) * mix}
+	for i := range answers {
+		if !answers[i].limit {
+			c.decisions++
 		}
 	}
-	return made, nil
+	w.candidates = append(w.candidates, c)
+}
+
+// referee has OPA make so many of the block's decisions too, or all there are, and
+// wants the same to the byte. Each verdict is told how many were of its own.
+func (w *worker) referee(ctx context.Context, sample int64, list []audit.Verdict) error {
+	choose(w.candidates, sample)
+	for i := range w.candidates {
+		c := &w.candidates[i]
+		if c.takes == 0 {
+			continue
+		}
+		resource, made, err := w.compare(ctx, c)
+		if err != nil {
+			return err
+		}
+		if at := slices.IndexFunc(list, func(v audit.Verdict) bool { return v.Resource == resource }); at >= 0 {
+			list[at].Refereed = made
+		}
+	}
+	return nil
+}
+
+// compare has OPA make what is taken of a document's decisions.
+func (w *worker) compare(ctx context.Context, c *candidate) (resource string, made int64, err error) {
+	doc, err := w.read(c.line)
+	if err != nil {
+		return "", 0, err
+	}
+	p, err := w.program(ctx, doc.kind)
+	if err != nil {
+		return "", 0, err
+	}
+	answers, err := w.answers(ctx, p, doc)
+	if err != nil {
+		return "", 0, fmt.Errorf("resource %s: %w", doc.id, err)
+	}
+	for _, i := range taken(p, answers, c) {
+		alike, err := w.alike(ctx, &p.parts[i], doc, &answers[i])
+		if err != nil {
+			return "", 0, err
+		}
+		if alike {
+			made++
+		}
+	}
+	return doc.id, made, nil
+}
+
+// alike compares one answer with OPA's. It is false where that has none, since its
+// steps are others and exceed the limit.
+func (w *worker) alike(ctx context.Context, pt *part, doc *document, ours *answer) (bool, error) {
+	theirs, err := w.lib.stock.control(ctx, w.store, w.estate, doc, pt)
+	if err != nil {
+		return false, fmt.Errorf("asking OPA too: %w", err)
+	}
+	if theirs.limit {
+		return false, nil
+	}
+	if a, b := ours.text(pt), theirs.text(pt); a != b {
+		return false, &DisagreementError{Control: pt.ID, Resource: doc.id, Engine: a, OPA: b}
+	}
+	if k, ok := missing(ours.view, theirs.view); ok {
+		return false, &DisagreementError{Control: pt.ID, Resource: doc.id, Engine: "does not look up " + k, OPA: "looks it up"}
+	}
+	return true, nil
 }
 
 // missing names a look-up of theirs that is not among ours.
@@ -73,63 +122,4 @@ func (a *answer) text(pt *part) string {
 	}
 	slices.Sort(list)
 	return fmt.Sprintf("violations [%s], applies %t, undefined %v", strings.Join(list, ","), a.applies || !pt.applies, a.undefined)
-}
-
-// sampling chooses the decisions that the referee makes too.
-type sampling struct{ below uint64 }
-
-// The share of decisions that the referee makes too, and how many at least.
-const (
-	sampleOneIn   = 1000
-	sampleAtLeast = 100
-)
-
-// newSampling takes one in a thousand of the decisions to be made. Twice the
-// least number is aimed at, since the choice is by digest: where few are made,
-// all are made twice.
-func newSampling(controls []audit.Control, snapshots []audit.Snapshot) sampling {
-	total := uint64(0)
-	for _, s := range snapshots {
-		source := audit.SourceOf(s.Origin)
-		for _, t := range s.Documents {
-			for _, c := range controls {
-				if c.AppliesToType(source, t.Type) {
-					total += uint64(max(t.Listed, 0))
-				}
-			}
-		}
-	}
-	in := min(total/(2*sampleAtLeast), sampleOneIn)
-	if in <= 1 {
-		return everything
-	}
-	return sampling{math.MaxUint64 / in}
-}
-
-var everything = sampling{math.MaxUint64}
-
-// ofOneDocument decisions are chosen together, rather than as many documents:
-// most of what the referee costs is to read a document once more.
-const ofOneDocument = 4
-
-// takes tells whether a decision is in the sample, by the first bits of the
-// digests of document and control.
-func (s sampling) takes(input, control uint64) bool {
-	const mix = 0x9e3779b97f4a7c15
-	if s.below > math.MaxUint64/ofOneDocument { // most are
-		return s == everything || (input^control)*mix < s.below
-	}
-	return input*mix < s.below*ofOneDocument && (input^control)*mix < math.MaxUint64/ofOneDocument
-}
-
-// bits64 are the first 64 bits of a hex digest.
-func bits64(digest string) (n uint64) {
-	for i := range min(len(digest), 16) {
-		c := digest[i] - '0'
-		if c > 9 {
-			c -= 'a' - '0' - 10
-		}
-		n = n<<4 | uint64(c)
-	}
-	return n
 }

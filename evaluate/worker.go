@@ -23,8 +23,7 @@ type judging struct {
 	estate   *estate
 	request  audit.Judgement
 	limits   vm.Limits
-	opa      bool // OPA decides all
-	sample   sampling
+	opa      bool      // OPA decides all
 	rooms    sync.Pool // of []audit.Decision
 	spare    sync.Pool // of *worker
 	recent   recent
@@ -35,21 +34,22 @@ type judging struct {
 // worker is what one goroutine needs to decide.
 type worker struct {
 	*judging
-	content   []byte // of the block at hand
-	machine   *vm.Machine
-	view      *view // of the call under way, nil while nothing may be looked up
-	interned  map[string]string
-	owners    map[string]string // tags of the document at hand that can say who owns it
-	touched   map[*program]map[string]*touching
-	last      *program    // of the document before: most are of the same type as the next
-	answered  []answer    // used again for each document
-	found     []violation // by these answers
-	holed     []hole      // of the document at hand
-	document  document    // the one at hand
-	scratch   []byte
-	concealed []concealed          // by the block at hand
-	earlier   *audit.EarlierReader // of what an earlier run stored, once it is asked for
-	room      *room                // for decisions
+	content    []byte // of the block at hand
+	machine    *vm.Machine
+	view       *view // of the call under way, nil while nothing may be looked up
+	interned   map[string]string
+	owners     map[string]string // tags of the document at hand that can say who owns it
+	touched    map[*program]map[string]*touching
+	last       *program    // of the document before: most are of the same type as the next
+	answered   []answer    // used again for each document
+	found      []violation // by these answers
+	holed      []hole      // of the document at hand
+	candidates []candidate // of the block at hand, for the referee
+	document   document    // the one at hand
+	scratch    []byte
+	concealed  []concealed          // by the block at hand
+	earlier    *audit.EarlierReader // of what an earlier run stored, once it is asked for
+	room       *room                // for decisions
 }
 
 func (j *judging) worker() *worker {
@@ -246,9 +246,7 @@ func (w *worker) verdict(ctx context.Context, line []byte) (v audit.Verdict, ok 
 		return v, false, fmt.Errorf("resource %s: %w", doc.id, err)
 	}
 	if !w.opa && p.policy != nil {
-		if v.Refereed, err = w.compare(ctx, p, doc, answers); err != nil {
-			return v, false, err
-		}
+		w.stand(doc, answers)
 	}
 	v.Decisions, err = w.decisions(ctx, p, doc, answers)
 	return v, err == nil, err

@@ -26,6 +26,9 @@ type Plan struct {
 	analyses map[string]*analysis // by what they skip
 }
 
+// Has tells whether the plan can be asked for a rule.
+func (p *Plan) Has(rule string) bool { return p.Funcs["g0.data."+rule] != nil }
+
 // Make plans the rules named (as controls.storage.public_access.violation)
 // with all that they call, of modules that are compiled. The plan of the query
 // that names them is not used.

@@ -22,8 +22,9 @@ func (p *Policy) spread(funcs []*ir.Func) {
 	}
 }
 
-// Asks tells whether a rule can look up the estate. One that is not there cannot.
-func (r *Rule) Asks() bool { return r != nil && r.asks }
+// Asks tells whether a rule can look up the estate. Of one that is not there
+// nobody can tell.
+func (r *Rule) Asks() bool { return r == nil || r.asks }
 
 func (p *Policy) blockAsks(b *ir.Block) bool {
 	for _, s := range b.Stmts {
