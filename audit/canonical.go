@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"unicode/utf8"
 )
 
 // Canonical renders a value as canonical JSON: object keys sorted by bytes,
@@ -73,6 +75,74 @@ func DecodeJSON(b []byte) (any, error) {
 		return nil, errors.New("more than one JSON value")
 	}
 	return v, nil
+}
+
+// DecodeDocument is DecodeJSON of what a source said. It refuses what DecodeJSON
+// passes over, so that nobody who reads the same bytes sees another document: text
+// that is no UTF-8, and an object with a key twice, of which encoding/json takes the last.
+func DecodeDocument(b []byte) (any, error) {
+	if at := invalidUTF8(b); at >= 0 {
+		return nil, fmt.Errorf("byte %d is not UTF-8", at)
+	}
+	v, err := DecodeJSON(b)
+	if err == nil {
+		err = uniqueKeys(b)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// invalidUTF8 is where b stops being UTF-8, or -1.
+func invalidUTF8(b []byte) int {
+	if utf8.Valid(b) {
+		return -1
+	}
+	i := 0
+	for {
+		r, size := utf8.DecodeRune(b[i:])
+		if r == utf8.RuneError && size <= 1 {
+			return i
+		}
+		i += size
+	}
+}
+
+// uniqueKeys refuses JSON with an object that has a key twice.
+func uniqueKeys(b []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	var keys []map[string]bool // of the objects that are open; nil for an array
+	atKey := false
+	for {
+		t, err := dec.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		in := len(keys) - 1
+		switch {
+		case t == json.Delim('{'):
+			keys, atKey = append(keys, map[string]bool{}), true
+			continue
+		case t == json.Delim('['):
+			keys, atKey = append(keys, nil), false
+			continue
+		case t == json.Delim('}'), t == json.Delim(']'):
+			keys = keys[:in]
+		case atKey:
+			key, _ := t.(string)
+			if keys[in][key] {
+				return fmt.Errorf("the key %.100q is there twice in one object", key)
+			}
+			keys[in][key], atKey = true, false
+			continue
+		}
+		atKey = len(keys) > 0 && keys[len(keys)-1] != nil
+	}
 }
 
 // decodeStrict reads exactly one JSON object whose keys are all fields of v.

@@ -34,13 +34,17 @@ func Documents(ctx context.Context, v Vault, digest string, yield func(line []by
 func Lines(ctx context.Context, r io.Reader, yield func(line []byte) error) error {
 	sc := bufio.NewScanner(r)
 	sc.Buffer(make([]byte, 64<<10), MaxLine)
-	for sc.Scan() {
+	lines := 0
+	for ; sc.Scan(); lines++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		if err := yield(sc.Bytes()); err != nil {
 			return err
 		}
+	}
+	if errors.Is(sc.Err(), bufio.ErrTooLong) {
+		return fmt.Errorf("line %d is longer than %d MiB, the most that a line may have", lines+1, MaxLine>>20)
 	}
 	return sc.Err()
 }

@@ -107,9 +107,10 @@ func (r *Resource) Gap(pointer string, code GapCode, operation string) {
 	r.Gaps[pointer] = code.Reason(operation)
 }
 
-// ParseResource reads a document's line and refuses keys that a resource does not have.
+// ParseResource reads a document's line and refuses keys that a resource does not
+// have, and what DecodeDocument refuses.
 func ParseResource(line []byte) (Resource, error) {
-	v, err := DecodeJSON(line)
+	v, err := DecodeDocument(line)
 	if err != nil {
 		return Resource{}, fmt.Errorf("resource document: %w", err)
 	}

@@ -63,9 +63,9 @@ func New(cfg Config) (*Engine, error) {
 // Name says what decides: engines of one name decide alike. It changes with
 // whatever could change an outcome: this engine's version, OPA's, and the limits.
 func (e *Engine) Name() string {
-	name := "vm/2"
+	name := "vm/3"
 	if e.opa {
-		name = "opa/2"
+		name = "opa/3"
 	}
 	return fmt.Sprintf("%s, OPA %s, at most %d steps and %d bytes a decision", name, version.Version, e.limits.Steps, e.limits.Bytes)
 }

@@ -164,21 +164,30 @@ func (w *worker) conceal(p *program, kind, what string) {
 func (w *worker) entries(ctx context.Context, p *program, doc *document, out []lookup.Entry) ([]lookup.Entry, error) {
 	from := len(out)
 	declared, err := w.declared(ctx, p, doc, out)
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return nil, ctx.Err()
-	case err != nil:
+	}
+	for i := from; i < len(declared) && err == nil; i++ {
+		err = malformedEntry(declared[i])
+	}
+	if err != nil {
 		for _, kind := range sortedKeys(p.declares) {
 			w.conceal(p, kind, doc.id+": "+firstLine(err))
 		}
 		return out, nil
 	}
-	for _, e := range declared[from:] {
-		if e.Kind == "" {
-			return nil, fmt.Errorf("resource %s: an estate entry must be {kind, key, value} with strings as kind and key, not %.200s", doc.id, e.Value)
-		}
-	}
 	return declared, nil
+}
+
+// malformedEntry says what is wrong with an entry, if anything is.
+func malformedEntry(e lookup.Entry) error {
+	switch {
+	case nested(e.Value):
+		return fmt.Errorf("what it declares for others to look up is nested more than %d levels deep", mostNested)
+	case e.Kind == "":
+		return fmt.Errorf("what it declares for others to look up must be {kind, key, value} with strings as kind and key, not %.200s", e.Value)
+	}
+	return nil
 }
 
 // declared appends what a document declares, by the machine and where that fails
@@ -259,7 +268,11 @@ func canonicalValue(v ast.Value) ([]byte, error) {
 	return audit.Canonical(x)
 }
 
-// firstLine is an OPA error without the lines after the first, in which it lists values.
+// longestDetail is how much of an error is recorded, in bytes: it may quote a document.
+const longestDetail = 500
+
+// firstLine is an OPA error without the lines after the first, in which it lists
+// values, and without what is too long to be recorded.
 func firstLine(err error) string {
 	text := err.Error()
 	var list ast.Errors
@@ -269,6 +282,9 @@ func firstLine(err error) string {
 	text, _, more := strings.Cut(text, "\n")
 	if more {
 		text = strings.TrimSuffix(text, ":")
+	}
+	if len(text) > longestDetail {
+		text = strings.ToValidUTF8(text[:longestDetail], "") + "…"
 	}
 	return text
 }

@@ -138,15 +138,31 @@ func TestSlices(t *testing.T) {
 	}
 }
 
+// TestHostileEstate: a document that makes an adapter declare what nobody can look up
+// hides what it should have declared, and that alone.
 func TestHostileEstate(t *testing.T) {
 	t.Parallel()
+	deep := strings.Repeat("[", 9_000) + strings.Repeat("]", 9_000)
 	files := addresses(t)
-	files["lib/estate/netbox.rego"] = strings.ReplaceAll(files["lib/estate/netbox.rego"], `"key": input.data.address`, `"key": input.data.number`)
-	e := engine(t, library(t, files))
-	j := judgement(t, doc("aws/1/eu", "T", "m", `{"ip":"10.0.0.1"}`), doc("netbox/hq", "ipam.ipaddress", "1", `{"number":7,"status":"active"}`))
-	err := e.Decide(t.Context(), j, func(audit.Verdict) error { return nil })
-	if err == nil || !strings.Contains(err.Error(), "netbox/hq/ipam.ipaddress/1") {
-		t.Errorf("an entry whose key is no string: %v, want an error that names the resource", err)
+	files["lib/estate/netbox.rego"] = strings.ReplaceAll(files["lib/estate/netbox.rego"], `input.data.status`, `input.data.status_of_it`)
+	for name, hostile := range map[string]string{"must be {kind, key, value}": `{"address":7,"status_of_it":"active"}`, "levels deep": `{"address":"10.0.0.9","status_of_it":` + deep + `}`} {
+		for _, opa := range []bool{false, true} {
+			e, err := evaluate.New(evaluate.Config{Library: library(t, files), OPA: opa})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := decisions(t, e, []audit.Resource{
+				doc("aws/1/eu", "T", "known", `{"ip":"10.0.0.1"}`), doc("aws/1/eu", "T", "unknown", `{"ip":"10.0.0.2"}`),
+				doc("netbox/hq", "ipam.ipaddress", "1", `{"address":"10.0.0.1","status_of_it":"active"}`), doc("netbox/hq", "ipam.ipaddress", "2", hostile),
+			})
+			if d := got["REC-001 aws/1/eu/T/known"]; d.Outcome != audit.Pass {
+				t.Errorf("%s: what is known is %s: %v", name, d.Outcome, d.Reasons)
+			}
+			d := got["REC-001 aws/1/eu/T/unknown"]
+			if d.Outcome != audit.NotEvaluated || !strings.Contains(fmt.Sprint(d.Reasons), "netbox/hq/ipam.ipaddress/2") || !strings.Contains(fmt.Sprint(d.Reasons), name) {
+				t.Errorf("%s: what is not known is %s: %v, want not_evaluated and the resource that hides it", name, d.Outcome, d.Reasons)
+			}
+		}
 	}
 }
 

@@ -182,9 +182,13 @@ func TestHostileDocuments(t *testing.T) {
 		"controls/a/sum.rego": control("HST-002", "controls.a.sum", `"aws/T"`, `violation contains {"message": "big", "observed": 1, "expected": null, "path": "/data/x"} if input.data.x + 1 > 10
 `),
 	}))
-	deep := strings.Repeat("[", 9000) + "1" + strings.Repeat("]", 9000)
+	nested := func(levels int) string {
+		return `{"x":` + strings.Repeat("[", levels) + "1" + strings.Repeat("]", levels) + `}`
+	}
 	tests := map[string]struct{ data, want1, want2 string }{
-		"deep":             {`{"x":` + deep + `}`, "fail", "not_evaluated"},
+		"nested":           {nested(500), "fail", "not_evaluated"},
+		"deep":             {nested(501), "not_evaluated", "not_evaluated"}, // to be recorded
+		"deepest":          {nested(9_998), "not_evaluated", "not_evaluated"},
 		"digits":           {`{"x":` + strings.Repeat("9", 10000) + `}`, "fail", "fail"},
 		"small exponent":   {`{"x":1e-400}`, "fail", "pass"},
 		"one in disguise":  {`{"x":1.000}`, "pass", "pass"},

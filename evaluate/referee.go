@@ -25,7 +25,7 @@ func (e *DisagreementError) Error() string {
 func (w *worker) stand(doc *document, answers []answer) {
 	c := candidate{line: doc.line, lot: bits64(doc.digest) * mix}
 	for i := range answers {
-		if !answers[i].limit {
+		if answers[i].comparable() {
 			c.decisions++
 		}
 	}

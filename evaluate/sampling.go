@@ -121,7 +121,7 @@ type candidate struct {
 func taken(p *program, answers []answer, c *candidate) []int {
 	var out []int
 	for i := range answers {
-		if !answers[i].limit {
+		if answers[i].comparable() {
 			out = append(out, i)
 		}
 	}

@@ -94,7 +94,35 @@ func violationOf(v ast.Value) (violation, error) {
 	return violation{raw: raw, Violation: audit.Violation{Message: *x.Message, Observed: x.Observed, Expected: x.Expected, Path: *x.Path}}, nil
 }
 
-// sorted are the violations in order of their JSON. One that is malformed makes an error.
+// mostNested is how deep what is recorded may be nested: what a violation observed
+// and expected, and what is declared for others to look up. A document may be
+// deeper, but who reads reports, packs and indexes need not cope with more
+// (Elasticsearch's parser ends at 1,000), nor indent it.
+const mostNested = 500
+
+// nested tells whether JSON is nested deeper than that, below an object of its own.
+func nested(raw []byte) bool {
+	depth, inText := 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case inText && c == '\\':
+			i++
+		case c == '"':
+			inText = !inText
+		case inText:
+		case c == '[', c == '{':
+			if depth++; depth > mostNested+1 {
+				return true
+			}
+		case c == ']', c == '}':
+			depth--
+		}
+	}
+	return false
+}
+
+// sorted are the violations in order of their JSON. One that is malformed makes an
+// error, and so does one that is nested too deep.
 func sorted(list []violation) ([]audit.Violation, error) {
 	if len(list) == 0 {
 		return nil, nil
@@ -102,6 +130,9 @@ func sorted(list []violation) ([]audit.Violation, error) {
 	slices.SortFunc(list, func(a, b violation) int { return bytes.Compare(a.raw, b.raw) })
 	out := make([]audit.Violation, len(list))
 	for i, v := range list {
+		if nested(v.raw) {
+			return nil, fmt.Errorf("what is observed or expected is nested more than %d levels deep: observe a part of it", mostNested)
+		}
 		if v.err != nil {
 			return nil, v.err
 		}

@@ -75,7 +75,11 @@ type answer struct {
 	view       *view    // what was looked up, nil for a control that cannot
 	err        error
 	limit      bool // err says that a limit was exceeded
+	opa        bool // OPA's own evaluator gave it
 }
+
+// comparable tells whether the referee can be asked too.
+func (a *answer) comparable() bool { return !a.limit && !a.opa }
 
 // answers asks every control of a program about a document: the machine, and
 // where that fails, or may not decide, OPA. The limits hold for both: each has its
@@ -93,6 +97,7 @@ func (w *worker) answers(ctx context.Context, p *program, doc *document) ([]answ
 		decided, err := w.byMachine(ctx, p, pt, doc, &out[i])
 		if err == nil && !decided {
 			out[i], err = w.lib.stock.control(ctx, w.store, w.estate, doc, pt)
+			out[i].opa = true
 		}
 		if err != nil {
 			return nil, err

@@ -158,9 +158,9 @@ func decodePage(body []byte) (decodedPage, error) {
 
 // decodeObject reads one object and its id. Numbers keep their literal.
 func decodeObject(raw []byte) (int32, map[string]any, error) {
-	v, err := audit.DecodeJSON(raw)
+	v, err := audit.DecodeDocument(raw)
 	if err != nil {
-		return 0, nil, fmt.Errorf("an object that is no JSON: %w", err)
+		return 0, nil, fmt.Errorf("an object that is no sound JSON: %w", err)
 	}
 	data, ok := v.(map[string]any)
 	if !ok {

@@ -269,25 +269,69 @@ func TestRecordedOtherwise(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := fstest.MapFS{}
-			for name, b := range good {
-				m[name] = &fstest.MapFile{Data: []byte(b), Mode: 0o600}
-			}
-			was := plain(t, m, file)
-			b := tt.change(was)
-			put(t, m, file, b)
-			said := func(b []byte) string {
-				return fmt.Sprintf("\"digest\": \"%s\",\n   \"resources\": %d,\n   \"bytes\": %d", audit.Digest(b), bytes.Count(b, []byte("\n")), len(b))
-			}
-			list := strings.Replace(string(m["snapshots.json"].Data), said(was), said(b), 1)
-			m["snapshots.json"].Data = []byte(list)
-			c, err := recorded.New(recorded.Config{FS: m})
-			if err != nil {
-				t.Fatal(err)
-			}
+			c := otherwise(t, good, file, tt.change)
 			w := &sealing{}
 			if _, err := c.Collect(t.Context(), audit.Request{Origin: "netbox/main"}, w); err != nil || w.sealed != tt.seal {
 				t.Errorf("Collect() = %v, sealed: %v", err, w.sealed)
+			}
+		})
+	}
+}
+
+// otherwise is a recording of which one file has another content, and is said to.
+func otherwise(t *testing.T, good map[string]string, file string, change func([]byte) []byte) *recorded.Collector {
+	t.Helper()
+	m := fstest.MapFS{}
+	for name, b := range good {
+		m[name] = &fstest.MapFile{Data: []byte(b), Mode: 0o600}
+	}
+	was := plain(t, m, file)
+	b := change(was)
+	put(t, m, file, b)
+	said := func(b []byte) string {
+		return fmt.Sprintf("\"digest\": \"%s\",\n   \"resources\": %d,\n   \"bytes\": %d", audit.Digest(b), bytes.Count(b, []byte("\n")), len(b))
+	}
+	list := strings.Replace(string(m["snapshots.json"].Data), said(was), said(b), 1)
+	m["snapshots.json"].Data = []byte(list)
+	c, err := recorded.New(recorded.Config{FS: m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestHostileRecording: what could be read in two ways, or not at all, is an error
+// that names file, line and what is wrong.
+func TestHostileRecording(t *testing.T) {
+	t.Parallel()
+	const file = "netbox-main.ndjson.zst"
+	dir := t.TempDir()
+	save(t, dir)
+	good := content(t, dir)
+	second := func(from, to string) func([]byte) []byte { // of the second line
+		return func(b []byte) []byte {
+			i := bytes.IndexByte(b, '\n') + 1
+			return append(bytes.Clone(b[:i]), bytes.Replace(b[i:], []byte(from), []byte(to), 1)...)
+		}
+	}
+	for name, tt := range map[string]struct {
+		change func([]byte) []byte
+		want   string
+	}{
+		"a key twice":   {second(`"null":null`, `"null":null,"null":1`), `line 2: resource document: the key "null" is there twice`},
+		"twice escaped": {second(`"null":null`, `"null":null,"nul\u006c":1`), `line 2: resource document: the key "null" is there twice`},
+		"gaps twice":    {second(`"gaps":`, `"gaps":{},"gaps":`), `line 2: resource document: the key "gaps" is there twice`},
+		"not UTF-8":     {second(`Gerät`, "Ger\xe4t"), "is not UTF-8"},
+		"too deep":      {second(`"null":null`, `"null":`+strings.Repeat("[", 10_001)+strings.Repeat("]", 10_001)), "line 2: resource document: "},
+		"too long":      {second(`"null":null`, `"null":"`+strings.Repeat("x", audit.MaxLine)+`"`), "line 2 is longer than 64 MiB"},
+		"two values":    {second(`{`, `{}{`), "line 2: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := otherwise(t, good, file, tt.change).Collect(t.Context(), audit.Request{Origin: "netbox/main"}, &sealing{})
+			var se *audit.SourceError
+			if !errors.As(err, &se) || se.Code != audit.Failed || !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Collect() = %v, want an error of the source that names %s and has %q", err, file, tt.want)
 			}
 		})
 	}

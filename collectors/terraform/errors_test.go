@@ -58,6 +58,7 @@ func TestBadFiles(t *testing.T) {
 		"UTF-16":                {"\xff\xfe{\x00", []string{"UTF-16", "PowerShell", "UTF-8"}},
 		"not JSON":              {`{"version":4,"resources":[nope]}`, []string{"not valid JSON", "byte 26"}},
 		"two documents":         {open(stateOf("")) + `{}`, []string{"something follows"}},
+		"not UTF-8":             {`{"version":4,"lineage":"l","resources":[{"mode":"man` + "\xff" + `aged"}]}`, []string{"not UTF-8", "as Terraform wrote it"}},
 		"a key twice":           {`{"version":4,"lineage":"l","resources":[{"mode":"managed","mode":"data"}]}`, []string{"same key twice"}},
 		"a key twice, deep":     {strings.Replace(open(stateOf(block)), `{}}]`, `{"a":{"b":1,"b":2}}}]`, 1), []string{"same key twice"}},
 		"deep":                  {`{"version":4,"lineage":"l","outputs":` + strings.Repeat(`[`, 1000), []string{"nested deeper than 500 levels"}},

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/transform"
 )
 
 // maxDepth bounds nesting: Terraform's own files stay far below it, and
@@ -13,14 +16,15 @@ const maxDepth = 500
 
 // stream reads one JSON document token by token, so that no more of it than
 // one resource instance is held. It refuses what encoding/json lets pass: a key
-// that stands twice in one object, nesting without end, a second value.
+// that stands twice in one object, text that is no UTF-8, nesting without end, a
+// second value.
 type stream struct {
 	dec   *json.Decoder
 	depth int
 }
 
 func newStream(r io.Reader) *stream {
-	dec := json.NewDecoder(r)
+	dec := json.NewDecoder(transform.NewReader(r, encoding.UTF8Validator))
 	dec.UseNumber()
 	return &stream{dec: dec}
 }
@@ -45,6 +49,8 @@ func (s *stream) token() (json.Token, error) {
 		return tok, nil
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, io.ErrUnexpectedEOF
+	case errors.Is(err, encoding.ErrInvalidUTF8):
+		return nil, s.wrong("not UTF-8: it stops being so after this byte")
 	case errors.As(err, &bad):
 		return nil, s.wrong("not valid JSON: %s", bad.Error()) // its own offset leaves brackets out
 	}
