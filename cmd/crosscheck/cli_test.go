@@ -1,15 +1,24 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/audit/audittest"
+	"github.com/crosscheck-dev/crosscheck/collectors/recorded"
 )
 
 // TestCLI runs testdata/cli: what a person types, and what they get.
@@ -32,9 +41,11 @@ func TestCLI(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits,
-			"id-of": idOf,
-			"packs": verifyPacks,
+			"exits":   exits,
+			"hostile": hostile,
+			"id-of":   idOf,
+			"packs":   verifyPacks,
+			"smaller": smaller,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -87,5 +98,46 @@ func verifyPacks(ts *testscript.TestScript, neg bool, args []string) {
 	for _, dir := range dirs {
 		ts.Check(ts.Exec("crosscheck", "evidence", "verify", dir))
 		ts.Check(os.RemoveAll(dir)) // it need not be verified again
+	}
+}
+
+// hostile records an estate of one origin whose documents nobody expects: hostile FOLDER
+func hostile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: hostile FOLDER")
+	}
+	const origin, typ = "kubernetes/demo", "v1/ConfigMap"
+	nested := func(levels int) string { return strings.Repeat("[", levels) + strings.Repeat("]", levels) }
+	docs := map[string]string{
+		"digits": strings.Repeat("9", 10_000), "fraction": "0." + strings.Repeat("1", 5_000), "text": `"` + strings.Repeat("é\\u0000", 1<<20) + `"`,
+		"nested": nested(500), "too-deep": nested(501), "deep": nested(9_990), "deepest": nested(9_998), "objects": strings.Repeat(`{"x":`, 9_997) + "1" + strings.Repeat("}", 9_997),
+		"names": `{"../../../etc/passwd":"<script>alert(1)</script>","\u202e{{.}}":"${jndi:ldap://x}"}`,
+	}
+	var content []byte
+	for _, name := range slices.Sorted(maps.Keys(docs)) {
+		r := audit.Resource{Source: "kubernetes", Origin: origin, Type: typ, Name: name, ID: audit.ResourceID(origin, typ, "default/"+name), Data: map[string]any{"x": json.RawMessage(docs[name])}}
+		line, err := r.Line()
+		ts.Check(err)
+		content = append(append(content, line...), '\n')
+	}
+	v := &audittest.Vault{}
+	digest, err := v.Put(context.Background(), bytes.NewReader(content))
+	ts.Check(err)
+	n := int64(len(docs))
+	ts.Check(recorded.Save(context.Background(), ts.MkAbs(args[0]), []audit.Snapshot{{
+		Origin: origin, Digest: digest, Resources: n, Bytes: int64(len(content)), Identity: "reader", Endpoint: "https://cluster.example",
+		Started: audittest.Moment, Ended: audittest.Moment, Types: []audit.TypeCount{{Type: typ, Listed: n, Completeness: audit.Listed}},
+	}}, v))
+}
+
+// smaller fails unless a file has fewer bytes: smaller FILE BYTES
+func smaller(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: smaller FILE BYTES")
+	}
+	most, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	if n := len(ts.ReadFile(args[0])); n >= most {
+		ts.Fatalf("%s has %d bytes", args[0], n)
 	}
 }
