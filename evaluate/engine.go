@@ -113,7 +113,7 @@ func (e *Engine) begin(ctx context.Context, request audit.Judgement) (j *judging
 		lib: e.library(controls), revision: e.lib.Catalog.Revision, store: s, data: vm.NewData(s.base, true), estate: newEstate(e.estate, request.Snapshots),
 		request: request, limits: e.limits, opa: e.opa, clock: e.clock,
 	}
-	return j, func() error { stop(); return j.estate.close() }, nil
+	return j, func() error { stop(); return j.close() }, nil
 }
 
 // Decide implements audit.Decider. An error that is a *DisagreementError says that

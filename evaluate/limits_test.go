@@ -5,8 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/types"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/evaluate"
@@ -151,8 +156,9 @@ func codeOf(d audit.Decision) string {
 	return d.Reasons[0].Code
 }
 
-// TestCancelWithin: a run that is cancelled ends, also amid a decision that would take for ever.
-func TestCancelWithin(t *testing.T) {
+// TestCancelAmidDecision: a run that is cancelled ends, also amid a decision that would take for
+// ever. How soon `make bench` tells.
+func TestCancelAmidDecision(t *testing.T) {
 	t.Parallel()
 	numbers := strings.Repeat("1,", 20000)
 	d := doc("aws/1/eu", "T", "x", `{"n":[`+numbers+`2]}`)
@@ -169,6 +175,67 @@ func TestCancelWithin(t *testing.T) {
 	if err = e.Decide(ctx, j, func(audit.Verdict) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("Decide() = %v, want it cancelled", err)
 	}
+}
+
+// TestCancelAmidBuiltin: a run that is cancelled does not wait for a builtin of OPA's,
+// which cannot be stopped, whoever called it; and what comes of it is dropped.
+func TestCancelAmidBuiltin(t *testing.T) {
+	t.Parallel()
+	for _, opa := range []bool{false, true} {
+		for name, rule := range map[string]string{
+			"deciding": "violation contains {\"message\": \"x\", \"observed\": 1, \"expected\": 2, \"path\": \"/data\"} if test.wait(input.data.n)\n",
+			"around":   "violation contains {\"message\": \"x\", \"observed\": 1, \"expected\": 2, \"path\": \"/data\"} if {\n\tinput.data.hidden == 1\n\ttest.wait(input.data.n)\n}\n",
+		} {
+			t.Run(fmt.Sprint(name, opa), func(t *testing.T) {
+				t.Parallel()
+				key := fmt.Sprint(name, opa)
+				asked, release := make(chan struct{}), make(chan struct{})
+				waits.Store(key, func() {
+					close(asked)
+					<-release
+				})
+				e, err := evaluate.New(evaluate.Config{OPA: opa, Workers: 2, Library: library(t, map[string]string{
+					"lib/none.rego":     "package lib.none\n",
+					"controls/a/b.rego": control("BMB-001", "controls.a.b", `"aws/T"`, rule),
+				})})
+				if err != nil {
+					t.Fatal(err)
+				}
+				d := doc("aws/1/eu", "T", "x", fmt.Sprintf(`{"n":%q}`, key))
+				gap("/data/hidden")(&d)
+				j := judgement(t, d, doc("aws/1/eu", "T", "y", `{"n":"nothing"}`))
+				ctx, cancel := context.WithCancel(t.Context())
+				go func() {
+					<-asked
+					cancel()
+				}()
+				emitted := 0
+				err = e.Decide(ctx, j, func(audit.Verdict) error { emitted++; return nil })
+				if !errors.Is(err, context.Canceled) || emitted > 0 {
+					t.Errorf("Decide() = %v with %d verdicts, want it cancelled", err, emitted)
+				}
+				close(release) // only now
+				if err := e.Decide(t.Context(), j, func(audit.Verdict) error { emitted++; return nil }); err != nil || emitted != 2 {
+					t.Errorf("again: %v with %d verdicts", err, emitted)
+				}
+			})
+		}
+	}
+}
+
+// waits are what test.wait does the first time that it is given a name.
+var waits sync.Map
+
+func init() {
+	b := &ast.Builtin{Name: "test.wait", Decl: types.NewFunction(types.Args(types.S), types.B)}
+	ast.RegisterBuiltin(b)
+	topdown.RegisterBuiltinFunc(b.Name, func(_ topdown.BuiltinContext, args []*ast.Term, yield func(*ast.Term) error) error {
+		name, _ := args[0].Value.(ast.String)
+		if wait, ok := waits.LoadAndDelete(string(name)); ok {
+			wait.(func())()
+		}
+		return yield(ast.BooleanTerm(true))
+	})
 }
 
 // TestHostileDocuments: what no sensible source would answer is decided as OPA

@@ -2,6 +2,7 @@ package evaluate
 
 import (
 	"context"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -40,7 +41,7 @@ func ordered[T any](ctx context.Context, j *judging, workers int, blocks []audit
 		return nil
 	})
 	for range min(workers, len(blocks)) {
-		g.Go(audit.Guarded(func() (err error) {
+		g.Go(j.working(ctx, func() (err error) {
 			w := j.hire()
 			for b := range todo {
 				read := func() (_ []byte, err error) {
@@ -74,4 +75,41 @@ func ordered[T any](ctx context.Context, j *judging, workers int, blocks []audit
 		return nil
 	}))
 	return g.Wait()
+}
+
+// grace is how long a worker has to end once the context has.
+const grace = 25 * time.Millisecond
+
+// working starts a worker, and gives what waits for it. One that is in a builtin of
+// OPA's when the context ends cannot be stopped: it is left to end by itself, and
+// what comes of it is dropped.
+func (j *judging) working(ctx context.Context, work func() error) (wait func() error) {
+	done := make(chan error, 1)
+	j.busy.Go(func() { done <- audit.Guarded(work)() })
+	return func() error {
+		select {
+		case err := <-done:
+			return err
+		case <-ctx.Done():
+		}
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(grace):
+			return ctx.Err()
+		}
+	}
+}
+
+// close gives back what the workers share, once the last of them has ended.
+func (j *judging) close() error {
+	left := make(chan struct{})
+	go func() { j.busy.Wait(); close(left) }()
+	select {
+	case <-left:
+		return j.estate.close()
+	case <-time.After(grace):
+		go func() { <-left; _ = j.estate.close() }()
+		return nil
+	}
 }

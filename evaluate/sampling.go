@@ -32,7 +32,10 @@ const mix = 0x9e3779b97f4a7c15
 func (j *judging) sampled(ctx context.Context, list []queued) error {
 	sizes, sure := make([]int64, len(list)), int64(0)
 	for i := range list {
-		var err error
+		err := ctx.Err()
+		if err != nil {
+			return err
+		}
 		if sizes[i], err = j.comparable(ctx, &list[i]); err != nil {
 			return err
 		}

@@ -27,7 +27,8 @@ type judging struct {
 	rooms    sync.Pool // of []audit.Decision
 	spare    sync.Pool // of *worker
 	recent   recent
-	carry    *carrying // nil: everything is evaluated
+	carry    *carrying      // nil: everything is evaluated
+	busy     sync.WaitGroup // workers that have not ended
 	clock    Clock
 }
 

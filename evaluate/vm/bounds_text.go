@@ -3,7 +3,6 @@ package vm
 import (
 	"math"
 	"net/netip"
-	"regexp/syntax"
 	"strconv"
 	"strings"
 )
@@ -171,71 +170,6 @@ func patchCopies(m *Machine, a []*Value) {
 	}
 	if m.room(size) {
 		m.afford(times(len(ops), size>>8))
-	}
-}
-
-// programBytes is about what one instruction of a compiled expression takes.
-const programBytes = 128
-
-// longest is the length of expressions that are looked at: Go's parser takes time
-// that grows with the square of what is nested.
-const longest = 1 << 16
-
-// parsable ends the call if an expression is too long to look at.
-func (m *Machine) parsable(pattern string) bool {
-	if len(pattern) > longest {
-		m.fail(ErrBytes)
-		return false
-	}
-	return m.afford(times(len(pattern), len(pattern)) >> 12)
-}
-
-// programSize is about how many instructions an expression has; what is none has
-// none, and OPA's builtin ends in an error.
-func programSize(pattern string) int {
-	re, err := syntax.Parse(pattern, syntax.Perl)
-	if err != nil {
-		return len(pattern)
-	}
-	return instructions(re)
-}
-
-func instructions(re *syntax.Regexp) int {
-	n := 2 + len(re.Rune)
-	for _, sub := range re.Sub {
-		n += instructions(sub)
-	}
-	if re.Op == syntax.OpRepeat {
-		n = times(n, max(re.Min, re.Max, 1)+1)
-	}
-	return min(n, math.MaxInt>>8)
-}
-
-// matching is how many steps an expression may take over a text: mostly far fewer,
-// since few of its instructions are live at a time.
-func matching(program, text int) int { return 1 + times(program, text)>>8 }
-
-func expressionOf(pattern, text int) bound {
-	return func(m *Machine, a []*Value) { m.expression(a[pattern].s, a[text].s) }
-}
-
-// expression is the bound of compiling and running one, and of an array of all
-// that it finds.
-func (m *Machine) expression(pattern, text string) bool {
-	if !m.parsable(pattern) {
-		return false
-	}
-	size := programSize(pattern)
-	return m.room(times(size, programBytes)) && m.afford(size) &&
-		m.room(times(len(text)+1, 64*(1+strings.Count(pattern, "(")))) && m.afford(matching(size, len(text)))
-}
-
-// regexReplaced: the replacement comes once for each match, and what it takes of a
-// match is at most the text.
-func regexReplaced(m *Machine, a []*Value) {
-	text, value := len(a[0].s), a[2].s
-	if m.expression(a[1].s, a[0].s) {
-		m.room(text + times(text+1, len(value)) + times(strings.Count(value, "$"), text))
 	}
 }
 

@@ -2,6 +2,7 @@ package vm
 
 import (
 	"maps"
+	"regexp/syntax"
 	"slices"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -66,3 +67,6 @@ func disorder(v *Value) {
 		}
 	}
 }
+
+// Overruns tells whether a search may go on long after what it finds.
+func Overruns(re *syntax.Regexp) bool { return overruns(re, false, true) }

@@ -3,7 +3,6 @@ package vm
 import (
 	"fmt"
 	"math/big"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -222,43 +221,17 @@ func numberArgument(s string) any {
 	return s
 }
 
-// regexps are the expressions that a machine has compiled.
-type regexps map[string]*expression
-
-type expression struct {
-	*regexp.Regexp
-	size int // of its program
-}
-
-// manyExpressions is how many a machine keeps: those of a library are fewer, and
-// documents may hold any number.
-const manyExpressions = 512
-
 func regexMatch(m *Machine, a []*Value) (*Value, bool) {
 	if !texts(a...) {
 		return nil, false
 	}
-	e := m.expressions[a[0].s]
-	if e == nil {
-		if !m.parsable(a[0].s) {
-			return nil, true
-		}
-		size := programSize(a[0].s)
-		if !m.room(size * programBytes) {
-			return nil, true
-		}
-		m.step(size)
-		re, err := regexp.Compile(a[0].s)
-		if err != nil {
-			return nil, false
-		}
-		if m.expressions == nil || len(m.expressions) >= manyExpressions {
-			m.expressions = regexps{}
-		}
-		e = &expression{re, size}
-		m.expressions[strings.Clone(a[0].s)] = e
-	}
-	if !m.afford(matching(e.size, len(a[1].s))) {
+	e, ok := m.compiled(a[0].s)
+	switch {
+	case m.err != nil:
+		return nil, true
+	case !ok: // OPA's says what is wrong with it
+		return nil, false
+	case !m.afford(matching(e.size, len(a[1].s))):
 		return nil, true
 	}
 	return boolean(e.MatchString(a[1].s)), true

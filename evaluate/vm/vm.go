@@ -87,7 +87,7 @@ type Machine struct {
 	results     []*Value
 	builtins    *topdown.BuiltinContext
 	offline     *ast.Capabilities // for builtins that need no network
-	expressions regexps
+	expressions expressions
 	formatting  []byte // room for the text that is being made
 	cloning     bool   // texts are copied when they are converted
 }
