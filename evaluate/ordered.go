@@ -78,7 +78,7 @@ func ordered[T any](ctx context.Context, j *judging, workers int, blocks []audit
 }
 
 // grace is how long a worker has to end once the context has.
-const grace = 25 * time.Millisecond
+const grace = 10 * time.Millisecond
 
 // working starts a worker, and gives what waits for it. One that is in a builtin of
 // OPA's when the context ends cannot be stopped: it is left to end by itself, and
@@ -96,6 +96,7 @@ func (j *judging) working(ctx context.Context, work func() error) (wait func() e
 		case err := <-done:
 			return err
 		case <-time.After(grace):
+			j.left.Store(true)
 			return ctx.Err()
 		}
 	}
@@ -103,13 +104,10 @@ func (j *judging) working(ctx context.Context, work func() error) (wait func() e
 
 // close gives back what the workers share, once the last of them has ended.
 func (j *judging) close() error {
-	left := make(chan struct{})
-	go func() { j.busy.Wait(); close(left) }()
-	select {
-	case <-left:
-		return j.estate.close()
-	case <-time.After(grace):
-		go func() { <-left; _ = j.estate.close() }()
+	if j.left.Load() {
+		go func() { j.busy.Wait(); _ = j.estate.close() }()
 		return nil
 	}
+	j.busy.Wait()
+	return j.estate.close()
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
 	"github.com/crosscheck-dev/crosscheck/evaluate/plan"
@@ -29,6 +30,7 @@ type judging struct {
 	recent   recent
 	carry    *carrying      // nil: everything is evaluated
 	busy     sync.WaitGroup // workers that have not ended
+	left     atomic.Bool    // one was left to end by itself
 	clock    Clock
 }
 

@@ -175,6 +175,7 @@ func measurements() []measurement {
 		one("own-library-100k", atMost(1), ownLibrary),
 		one("workers-2", atLeast(1.8), twoWorkers),
 		one("library-ready", atMost(1), libraryReady),
+		one("cancel-ms", atMost(100), cancelling),
 		{[]number{{"vs-opa-exec-cpu", atLeast(30)}, {"vs-opa-exec-wall", atLeast(30)}}, opaExec(1, 1)},
 		{[]number{{"vs-opa-exec-200-cpu", atLeast(30)}, {"vs-opa-exec-200-wall", atLeast(30)}}, opaExec(variants, 5)},
 		{[]number{{"vs-conftest-cpu", atLeast(500)}, {"vs-conftest-wall", atLeast(500)}}, conftest(1, 400)},

@@ -247,7 +247,7 @@ func child(ctx context.Context, what string, args []string, out io.Writer) error
 	if what == "spawn" && len(args) > 0 {
 		return spawn(args)
 	}
-	if n, ok := map[string]int{"decide": 2, "ready": 1, "index": 1}[what]; !ok || len(args) != n {
+	if n, ok := map[string]int{"decide": 2, "ready": 1, "index": 1, "cancel": 3}[what]; !ok || len(args) != n {
 		return errors.New("no such child")
 	}
 	switch what {
@@ -255,6 +255,8 @@ func child(ctx context.Context, what string, args []string, out io.Writer) error
 		return childReady(ctx, args[0])
 	case "index":
 		return childIndex(ctx, args[0])
+	case "cancel":
+		return childCancel(ctx, args[0], args[1], args[2], out)
 	}
 	return childDecide(ctx, args[0], args[len(args)-1], out)
 }
