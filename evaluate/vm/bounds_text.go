@@ -183,12 +183,16 @@ func globsMatch(m *Machine, a []*Value) {
 func cidrExpanded(m *Machine, a []*Value) {
 	prefix, err := netip.ParsePrefix(a[0].s)
 	if err != nil { // as OPA's parser, or in one of the forms that only that takes
-		_, bits, found := strings.Cut(a[0].s, "/")
+		address, bits, found := strings.Cut(a[0].s, "/")
+		unspecified := netip.IPv6Unspecified()
+		if !strings.Contains(address, ":") {
+			unspecified = netip.IPv4Unspecified()
+		}
 		n, err := strconv.Atoi(bits)
-		if !found || err != nil || n < 0 || n > 128 {
+		if !found || err != nil || n < 0 || n > unspecified.BitLen() {
 			return
 		}
-		prefix = netip.PrefixFrom(netip.IPv6Unspecified(), n)
+		prefix = netip.PrefixFrom(unspecified, n)
 	}
 	n := 1 << min(prefix.Addr().BitLen()-prefix.Bits(), 40)
 	if m.room(times(n, 160)) {

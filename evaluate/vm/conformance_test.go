@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/compile"
 	"github.com/open-policy-agent/opa/v1/ir"
 	"github.com/open-policy-agent/opa/v1/test/cases"
+	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/open-policy-agent/opa/v1/util"
 
 	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
@@ -89,12 +91,8 @@ func conforms(ctx context.Context, tc cases.TestCase, version ast.RegoVersion) (
 			err = fmt.Errorf("panic: %v", r)
 		}
 	}()
-	wantsError := tc.WantError != nil || tc.WantErrorCode != nil
 	plan, data, err := planOf(ctx, tc, version)
 	if err != nil {
-		if wantsError {
-			return nil
-		}
 		return fmt.Errorf("planning: %w", err)
 	}
 	policy, err := vm.Compile(vm.Config{Policy: plan, Strict: tc.StrictError})
@@ -112,17 +110,43 @@ func conforms(ctx context.Context, tc cases.TestCase, version ast.RegoVersion) (
 	m.Use(policy)
 	m.Time = time.Now()
 	results, err := m.Query(ctx, "conformance/result", input, generous)
-	if wantsError {
-		if err == nil {
-			return errors.New("no error")
-		}
-		return nil
+	if tc.WantError != nil || tc.WantErrorCode != nil {
+		return sameError(err, tc)
 	}
 	if err != nil {
 		return err
 	}
 	return sameResults(m, results, tc)
 }
+
+// sameError compares an error with what a case wants: the code, and the text of what
+// builtins say, where a plan knows no places. Of conflicts plans do not know whose they are.
+func sameError(err error, tc cases.TestCase) error {
+	code, text := "", ""
+	if tc.WantErrorCode != nil {
+		code = *tc.WantErrorCode
+	}
+	if tc.WantError != nil {
+		text = placed.ReplaceAllString(*tc.WantError, "")
+	}
+	var of *topdown.Error
+	switch {
+	case err == nil:
+		return errors.New("no error")
+	case errors.Is(err, vm.ErrConflict):
+		if code != topdown.ConflictErr {
+			return fmt.Errorf("a conflict, want %s %s", code, text)
+		}
+	case !errors.As(err, &of):
+		return fmt.Errorf("%w, want %s %s", err, code, text)
+	case code != "" && of.Code != code || !strings.Contains(err.Error(), text):
+		return fmt.Errorf("%w, want %s %s", err, code, text)
+	}
+	return nil
+}
+
+// placed is where a case has its error.
+var placed = regexp.MustCompile(`^test-\d+\.rego:\d+: `)
 
 // planOf plans a rule that holds the bindings of a case's query.
 func planOf(ctx context.Context, tc cases.TestCase, version ast.RegoVersion) (*ir.Policy, ast.Object, error) {

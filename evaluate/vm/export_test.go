@@ -70,3 +70,6 @@ func disorder(v *Value) {
 
 // Overruns tells whether a search may go on long after what it finds.
 func Overruns(re *syntax.Regexp) bool { return overruns(re, false, true) }
+
+// ErrConflict says that a rule has two values.
+var ErrConflict = errConflict
