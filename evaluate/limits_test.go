@@ -223,6 +223,48 @@ func TestCancelAmidBuiltin(t *testing.T) {
 	}
 }
 
+// TestZoneOfTheMachine: what another time zone of the machine could decide otherwise is
+// not decided, whoever would; where a zone is named, or an offset, it is.
+func TestZoneOfTheMachine(t *testing.T) {
+	t.Parallel()
+	tests := map[string]audit.Outcome{
+		`time.clock([input.data.ns, input.data.zone])[0] > 30`:                            audit.NotEvaluated,
+		`time.date([input.data.ns, "Local"])[0] == 1`:                                     audit.NotEvaluated,
+		`time.weekday([input.data.ns, "Local"]) == "x"`:                                   audit.NotEvaluated,
+		`time.format([input.data.ns, "Local", "RFC822"]) == "x"`:                          audit.NotEvaluated,
+		`time.diff(input.data.ns, [0, "Local"])[0] > 1000`:                                audit.NotEvaluated,
+		`time.add_date(input.data.pair, 1, 0, 0) == 1`:                           audit.NotEvaluated,
+		`time.parse_ns("RFC822", "02 Jan 06 15:04 CET") == 1`:                             audit.NotEvaluated,
+		`time.parse_ns("2006-01-02 MST", input.data.day) == 1`:                            audit.NotEvaluated,
+		`count({a | some a in {input.data.zone, "UTC"}; time.clock([0, a])[0] > 30}) > 5`: audit.NotEvaluated,
+		`input.data.ns == 1; time.clock([0, "Local"])[0] > 30`:                            audit.Pass,
+		`time.clock([input.data.ns, "Europe/Berlin"])[0] > 30`:                            audit.Pass,
+		`time.clock(input.data.ns)[0] > 30`:                                               audit.Pass,
+		`time.format([input.data.ns, "UTC", "RFC822"]) == "x"`:                            audit.Pass,
+		`time.parse_ns("RFC1123", "Mon, 02 Jan 2006 15:04:05 GMT") == 1`:                  audit.Pass,
+		`time.parse_ns("RFC822", "02 Jan 06 15:04 UTC") == 1`:                             audit.Pass,
+		`time.parse_ns("RFC1123Z", "Mon, 02 Jan 2006 15:04:05 +0100") == 1`:               audit.Pass,
+		`time.parse_ns("2006-01-02 MST -0700", "2020-07-07 CEST +0200") == 1`:             audit.Pass,
+		`time.parse_rfc3339_ns("2020-07-07T00:00:00+02:00") == 1`:                         audit.Pass,
+	}
+	for condition, want := range tests {
+		for _, opa := range []bool{false, true} {
+			e, err := evaluate.New(evaluate.Config{OPA: opa, Library: library(t, map[string]string{
+				"lib/none.rego":     "package lib.none\n",
+				"controls/a/b.rego": control("ZON-001", "controls.a.b", `"aws/T"`, `violation contains {"message": "x", "observed": 1, "expected": 2, "path": "/data"} if { `+condition+" }\n"),
+			})})
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := doc("aws/1/eu", "T", "x", `{"ns":1700000000000000000,"zone":"Local","day":"2020-07-07 CEST","pair":[0,"Local"]}`)
+			got := decisions(t, e, []audit.Resource{d})["ZON-001 "+d.ID]
+			if got.Outcome != want || want == audit.NotEvaluated && !strings.Contains(fmt.Sprint(got.Reasons), "not the same on every machine") {
+				t.Errorf("%s (OPA: %t) is %s: %v, want %s", condition, opa, got.Outcome, got.Reasons, want)
+			}
+		}
+	}
+}
+
 // waits are what test.wait does the first time that it is given a name.
 var waits sync.Map
 

@@ -251,7 +251,11 @@ func (g *grammar) rule(format string, terms int) string {
 func (g *grammar) adapter(pkg string, attributes ...string) string {
 	lines := []string{"package " + pkg, ""}
 	for range g.IntN(4) {
-		switch n := g.name("h"); g.IntN(4) {
+		switch n := g.name("h"); g.IntN(5) {
+		case 4: // the same object twice, unless a document has more in it
+			of := "input.data" + g.key()
+			lines = append(lines, g.rule("_"+n+" := "+of, 0), g.rule(fmt.Sprintf(`_%s := {"a": %s["a"], "b": %s["b"]}`, n, of, of), 0))
+			g.helpers = append(g.helpers, "_"+n+`["a"]`, "_"+n+`["b"]`)
 		case 0:
 			lines = append(lines, g.rule("_"+n+" := %s", 1))
 			g.helpers = append(g.helpers, "_"+n)

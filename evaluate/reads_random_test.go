@@ -165,7 +165,7 @@ func tryReads(t *testing.T, controls, documents uint64) (compared int) {
 // all that lies outside of its reads is changed.
 func TestReadsOfRandomControls(t *testing.T) {
 	t.Parallel()
-	seeds(t, 24, 800, func(t *testing.T, seed uint64) int { return tryReads(t, seed, seed) })
+	seeds(t, 80, 800, func(t *testing.T, seed uint64) int { return tryReads(t, seed, seed) })
 }
 
 // TestEnginesAgreeOnRandomControls: --engine opa says what the machine says, of

@@ -82,7 +82,7 @@ type answer struct {
 }
 
 // comparable tells whether the referee can be asked too.
-func (a *answer) comparable() bool { return !a.limit && !a.opa }
+func (a *answer) comparable() bool { return !a.limit && !a.opa && !errors.Is(a.err, vm.ErrZone) }
 
 // answers asks every control of a program about a document: the machine, and
 // where that fails, or may not decide, OPA. The limits hold for both: each has its
@@ -119,8 +119,8 @@ func (w *worker) byMachine(ctx context.Context, p *program, pt *part, doc *docum
 	switch {
 	case err == nil:
 		return !w.opa, nil
-	case limits(err):
-		a.err, a.limit = err, true
+	case limits(err), errors.Is(err, vm.ErrZone):
+		a.err, a.limit = err, limits(err)
 		return true, nil
 	case final(ctx, err):
 		return false, cmp.Or(ctx.Err(), err)
@@ -132,7 +132,7 @@ func limits(err error) bool { return errors.Is(err, vm.ErrSteps) || errors.Is(er
 
 // final tells whether OPA is not to be asked after an error of the machine.
 func final(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || limits(err) || errors.As(err, new(*vm.EstateError))
+	return ctx.Err() != nil || limits(err) || errors.Is(err, vm.ErrZone) || errors.As(err, new(*vm.EstateError))
 }
 
 // refusals are the answers about a document that cannot be held.

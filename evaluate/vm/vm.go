@@ -43,6 +43,9 @@ var (
 	ErrBytes = errors.New("more memory than one decision may take")
 )
 
+// ErrZone says that a call depends on the time zone of the machine that it runs on.
+var ErrZone = errors.New("the zone Local, or an abbreviation of a zone, is not the same on every machine: name the zone, as Europe/Berlin, or use UTC")
+
 var (
 	errUnbound  = errors.New("data.estate is read other than by source, kind and key")
 	errNotJSON  = errors.New("an object has a key that is not a string, or a number is written as JSON has none")
@@ -187,7 +190,7 @@ func (m *Machine) begin(ctx context.Context, l Limits) {
 // end ends a call, and tells how.
 func (m *Machine) end() error {
 	err, written := m.err, m.written
-	if written && m.ctx.Err() == nil && !errors.Is(err, ErrSteps) && !errors.Is(err, ErrBytes) {
+	if written && m.ctx.Err() == nil && !errors.Is(err, ErrSteps) && !errors.Is(err, ErrBytes) && !errors.Is(err, ErrZone) {
 		err = ErrWritten
 	}
 	m.idle()
