@@ -60,7 +60,8 @@ func cancelling(ctx context.Context, b *bench) ([]result, error) {
 
 // childCancel decides what would take for hours, cancels that, and says how long it
 // took to end.
-func childCancel(ctx context.Context, name, engine, after string, out io.Writer) error {
+func childCancel(ctx context.Context, args []string, out io.Writer) error {
+	name, engine, after := args[0], args[1], args[2]
 	wait, err := time.ParseDuration(after)
 	if err != nil {
 		return err

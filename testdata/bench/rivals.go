@@ -256,7 +256,7 @@ func child(ctx context.Context, what string, args []string, out io.Writer) error
 	case "index":
 		return childIndex(ctx, args[0])
 	case "cancel":
-		return childCancel(ctx, args[0], args[1], args[2], out)
+		return childCancel(ctx, args, out)
 	}
 	return childDecide(ctx, args[0], args[len(args)-1], out)
 }
