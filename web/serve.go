@@ -86,9 +86,6 @@ func Listen(ctx context.Context, cfg ServeConfig) (*Server, error) {
 // Addr is where it listens.
 func (s *Server) Addr() net.Addr { return s.ln.Addr() }
 
-// Close gives the address back without having served.
-func (s *Server) Close() error { return s.ln.Close() }
-
 // Serve answers until ctx ends, then lets what is under way end, for 15 seconds at most.
 func (s *Server) Serve(ctx context.Context) error {
 	done := make(chan error, 1)

@@ -70,7 +70,9 @@ func TestListenNamesTheField(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Close(); err != nil {
+	over, end := context.WithCancel(t.Context())
+	end()
+	if err := s.Serve(over); err != nil {
 		t.Error(err)
 	}
 }
