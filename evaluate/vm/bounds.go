@@ -74,7 +74,7 @@ var bounds = map[string]bound{
 	"regex.replace":                             regexReplaced,
 	"regex.template_match":                      expressionOf(0, 1),
 	"regex.globs_match":                         globsMatch,
-	"glob.match":                                pairwise(0, 2, 6),
+	"glob.match":                                globMatched,
 	"net.cidr_expand":                           cidrExpanded,
 	"net.cidr_contains_matches":                 allPairs(-5),
 	"net.cidr_merge":                            growing(64),

@@ -179,6 +179,35 @@ func globsMatch(m *Machine, a []*Value) {
 	m.afford(times(len(a[0].s)+len(a[1].s), 1<<min(stars, 40)))
 }
 
+// globMatched: what stands between two stars is tried wherever the text has it, and
+// then what stands before and after it in what is left.
+func globMatched(m *Machine, a []*Value) {
+	pattern, text := a[0].s, a[2].s
+	ways := times(len(text)+1, 1+strings.Count(pattern, ","))
+	if strings.Contains(pattern, "*") {
+		for part := range strings.SplitSeq(pattern, "*") {
+			ways = times(ways, m.places(text, part))
+		}
+	}
+	m.afford(ways >> 4)
+}
+
+// places is how often a part of a glob can be in a text, and one more.
+func (m *Machine) places(text, part string) int {
+	if part == "" {
+		return 1
+	}
+	if strings.ContainsAny(part, `?[{,}]\`) {
+		return len(text) + 1
+	}
+	n := 1
+	for i := strings.Index(text, part); i >= 0 && m.afford(1+len(part)>>longText); i = strings.Index(text, part) {
+		n++
+		text = text[i+1:]
+	}
+	return n
+}
+
 // cidrExpanded: every address of a network.
 func cidrExpanded(m *Machine, a []*Value) {
 	prefix, err := netip.ParsePrefix(a[0].s)

@@ -125,3 +125,17 @@ func TestSearchLimits(t *testing.T) {
 		t.Errorf("three of many: %v", err)
 	}
 }
+
+// TestGlobLimits: globs as policies have them take few steps.
+func TestGlobLimits(t *testing.T) {
+	t.Parallel()
+	for pattern, text := range map[string]string{
+		"arn:aws:iam::*:role/*-admin-*": "arn:aws:iam::111122223333:role/platform-admin-eu-west-1", "**.example.com": many(20, "host.") + "example.com",
+		"*-*-*-*-*": "6f1c2a34-aaaa-bbbb-cccc-0123456789ab", "{prod,stage}-*-[0-9]*": "prod-web-0042", "*": many(100_000, "x"), "*/kube-system/*": many(1000, "/a") + "/kube-system/b",
+	} {
+		p := policy(t, "p := glob.match("+quoted(pattern)+", [], input)")
+		if v, err := ask(t, p, machine(p), quoted(text), vm.Limits{Steps: 1 << 14, Bytes: 1 << 22}); err != nil || !v.True() {
+			t.Errorf("%s: %v, want it to match", pattern, err)
+		}
+	}
+}
