@@ -150,6 +150,7 @@ type queued struct {
 	audit.Block
 	origin        string
 	types         []audit.TypeCount // how many documents of each; of the whole snapshot where a block's are not known
+	of            int               // how many lines have these types
 	carry, anyway bool              // its outcomes are taken over; it is evaluated all the same
 	sample        int64             // how many of its decisions the referee makes too
 }
@@ -169,10 +170,14 @@ func (j *judging) queue(ctx context.Context, to []queued, snap audit.Snapshot) (
 			return nil, err
 		}
 	}
+	lines := 0
+	for _, b := range blocks {
+		lines += b.Lines
+	}
 	for i, b := range blocks {
-		q := queued{Block: b, origin: snap.Origin, types: b.Types, carry: carry[i], anyway: anyway[i]}
+		q := queued{Block: b, origin: snap.Origin, types: b.Types, of: b.Lines, carry: carry[i], anyway: anyway[i]}
 		if len(b.Types) == 0 {
-			q.types = snap.Documents
+			q.types, q.of = snap.Documents, lines
 		}
 		to = append(to, q)
 	}

@@ -47,7 +47,8 @@ func (j *judging) sampled(ctx context.Context, list []queued) error {
 	return nil
 }
 
-// comparable counts the decisions of a block that the machine is to make.
+// comparable counts the decisions of a block that the machine is to make: of a block
+// whose types are not known its share of those of the snapshot.
 func (j *judging) comparable(ctx context.Context, q *queued) (n int64, err error) {
 	for _, t := range q.types {
 		if t.Listed <= 0 {
@@ -61,7 +62,7 @@ func (j *judging) comparable(ctx context.Context, q *queued) (n int64, err error
 			n += t.Listed * int64(len(p.parts))
 		}
 	}
-	return n, nil
+	return n * int64(q.Lines) / int64(max(q.of, 1)), nil
 }
 
 // shares deals the sample out to blocks of so many decisions. What is decided for

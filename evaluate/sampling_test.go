@@ -1,6 +1,7 @@
 package evaluate_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -114,6 +115,33 @@ func TestSampleOfEveryRun(t *testing.T) {
 	one := perDocument(1)
 	if diff := cmp.Diff(one, perDocument(5)); diff != "" || len(one) < 40 {
 		t.Errorf("%d documents with one worker (-), with five (+): %s", len(one), diff)
+	}
+}
+
+// nameless is a vault that says of blocks how many lines they have, and no more.
+type nameless struct{ audit.Vault }
+
+// Blocks implements audit.BlockVault.
+func (v nameless) Blocks(ctx context.Context, digest string) ([]audit.Block, error) {
+	list, err := audit.Blocks(ctx, v.Vault, digest)
+	for i := range list {
+		list[i].Digest, list[i].FirstID, list[i].LastID, list[i].Types = "", "", "", nil
+	}
+	return list, err
+}
+
+// TestSampleOfNamelessBlocks: where the types of a block are not known those of its
+// snapshot count.
+func TestSampleOfNamelessBlocks(t *testing.T) {
+	t.Parallel()
+	n := newNightly(t, nightlyLibrary(t))
+	n.estateOf(1200)
+	run, _ := n.run(t, audit.Order{})
+	refereed := int64(0)
+	j := audit.Judgement{AsOf: run.AsOf, Snapshots: run.Snapshots, Vault: nameless{n.Vault}}
+	err := n.Decider.Decide(t.Context(), j, func(v audit.Verdict) error { refereed += v.Refereed; return nil })
+	if err != nil || refereed < 100 || refereed > 250 {
+		t.Errorf("%d decisions were made by OPA too, %v, want 100 to 250", refereed, err)
 	}
 }
 
