@@ -125,7 +125,7 @@ func Shares(digests []string, sizes []int64, takenOver []bool) []int64 {
 			sure += sizes[i]
 		}
 	}
-	shares(list, sizes, sure)
+	shares(list, sizes, sure, together(0))
 	out := make([]int64, len(list))
 	for i := range list {
 		out[i] = list[i].sample

@@ -16,9 +16,12 @@ const (
 	sampleAtLeast = 100
 )
 
-// ofOneDocument decisions are chosen together, rather than as many documents:
-// most of what the referee costs is to read a document once more.
+// ofOneDocument decisions, or a quarter of all on it if that is more, are chosen
+// together, rather than as many documents: most of what the referee costs is to read
+// a document once more.
 const ofOneDocument = 4
+
+func together(decisions int64) int64 { return max(ofOneDocument, decisions/4) }
 
 // mix spreads the bits of a digest: a lot is drawn by them.
 const mix = 0x9e3779b97f4a7c15
@@ -30,7 +33,7 @@ const mix = 0x9e3779b97f4a7c15
 // odd document is evaluated again, nor what resources are asked for by name.
 // The blocks, and in them the documents and controls, are chosen by their digests.
 func (j *judging) sampled(ctx context.Context, list []queued) error {
-	sizes, sure := make([]int64, len(list)), int64(0)
+	sizes, sure, documents := make([]int64, len(list)), int64(0), int64(0)
 	for i := range list {
 		err := ctx.Err()
 		if err != nil {
@@ -41,9 +44,10 @@ func (j *judging) sampled(ctx context.Context, list []queued) error {
 		}
 		if !list[i].takenOver() && len(j.request.Scope.Resources) == 0 {
 			sure += sizes[i]
+			documents += int64(list[i].Lines)
 		}
 	}
-	shares(list, sizes, sure)
+	shares(list, sizes, sure, together(sure/max(documents, 1)))
 	return nil
 }
 
@@ -65,9 +69,9 @@ func (j *judging) comparable(ctx context.Context, q *queued) (n int64, err error
 	return n * int64(q.Lines) / int64(max(q.of, 1)), nil
 }
 
-// shares deals the sample out to blocks of so many decisions. What is decided for
-// sure, and what may be, are dealt with apart.
-func shares(list []queued, sizes []int64, sure int64) {
+// shares deals the sample out to blocks of so many decisions, some at a time. What is
+// decided for sure, and what may be, are dealt with apart.
+func shares(list []queued, sizes []int64, sure, some int64) {
 	in := min(sure/(2*sampleAtLeast), sampleOneIn)
 	lots, order := make([]uint64, len(list)), make([]int, len(list))
 	for i := range list {
@@ -75,7 +79,7 @@ func shares(list []queued, sizes []int64, sure int64) {
 	}
 	slices.SortFunc(order, func(a, b int) int { return cmp.Or(cmp.Compare(lots[a], lots[b]), cmp.Compare(a, b)) })
 	dealt := func(decisions int64) int64 {
-		return (decisions + in*ofOneDocument - 1) / (in * ofOneDocument) * ofOneDocument
+		return (decisions + in*some - 1) / (in * some) * some
 	}
 	var whole, given [2]int64
 	for _, i := range order {
@@ -104,7 +108,7 @@ func choose(list []candidate, sample int64) {
 		some = false
 		for i := range list {
 			c := &list[i]
-			n := min(int64(c.decisions-c.takes), ofOneDocument, sample)
+			n := min(int64(c.decisions-c.takes), together(int64(c.decisions)), sample)
 			c.takes += int(n)
 			sample -= n
 			some = some || n > 0

@@ -102,6 +102,9 @@ const mostNested = 500
 
 // nested tells whether JSON is nested deeper than that, below an object of its own.
 func nested(raw []byte) bool {
+	if len(raw) <= 2*mostNested { // mostly: every level takes two bytes
+		return false
+	}
 	depth, inText := 0, false
 	for i := 0; i < len(raw); i++ {
 		switch c := raw[i]; {

@@ -82,7 +82,9 @@ type answer struct {
 }
 
 // comparable tells whether the referee can be asked too.
-func (a *answer) comparable() bool { return !a.limit && !a.opa && !errors.Is(a.err, vm.ErrZone) }
+func (a *answer) comparable() bool {
+	return !a.limit && !a.opa && (a.err == nil || !errors.Is(a.err, vm.ErrZone))
+}
 
 // answers asks every control of a program about a document: the machine, and
 // where that fails, or may not decide, OPA. The limits hold for both: each has its
