@@ -182,7 +182,8 @@ func policyMember(name string) bool {
 }
 
 // parsePolicy parses a policy document, which IAM answers percent-encoded and
-// others do not. What is no JSON object stays as it is.
+// others do not. What is no JSON object, or one that can be read in two ways, stays
+// as it is.
 func parsePolicy(text string) any {
 	if doc, ok := object(text); ok {
 		return doc
@@ -196,7 +197,7 @@ func parsePolicy(text string) any {
 }
 
 func object(text string) (map[string]any, bool) {
-	v, err := audit.DecodeJSON([]byte(text))
+	v, err := audit.DecodeDocument([]byte(text))
 	doc, ok := v.(map[string]any)
 	return doc, ok && err == nil
 }

@@ -101,3 +101,13 @@ func FuzzParsePolicy(f *testing.F) {
 }
 
 func ptr[T any](v T) *T { return &v }
+
+// TestPoliciesOfTwoReadings: a policy that can be read in two ways stays text.
+func TestPoliciesOfTwoReadings(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{`{"Statement":[{"Effect":"Allow"}],"Statement":[]}`, "{\"Sid\":\"a\xff\"}"} {
+		if got := aws.ParsePolicy(text); got != text {
+			t.Errorf("ParsePolicy(%q) = %v, want it as it is", text, got)
+		}
+	}
+}

@@ -70,6 +70,11 @@ func TestFaultsOfOneKind(t *testing.T) {
 		"an object without a name":   {text(pods, `{"items":[{"metadata":{}}]}`), audit.Failed, 0, 0},
 		"an object that is a number": {text(pods, `{"items":[1]}`), audit.Failed, 0, 0},
 		"a name that is a path":      {text(pods, `{"items":[{"metadata":{"name":"../x"}}]}`), audit.Failed, 0, 0},
+		"a key twice":                {text(pods, `{"items":[{"metadata":{"name":"good"}},{"metadata":{"name":"x"},"spec":{"hostNetwork":true,"hostNetwork":false}}]}`), audit.Failed, 1, 1},
+		"names that are not UTF-8":   {text(pods, "{\"items\":[{\"metadata\":{\"name\":\"good\"}},{\"metadata\":{\"name\":\"x\xff\"}},{\"metadata\":{\"name\":\"x\xfe\"}}]}"), audit.Failed, 1, 1},
+		"items twice":                {text(pods, `{"items":[{"metadata":{"name":"good"}}],"items":[]}`), audit.Failed, 1, 1},
+		"metadata twice":             {text(pods, `{"metadata":{"continue":"c"},"items":[{"metadata":{"name":"good"}}],"metadata":{"continue":""}}`), audit.Failed, 1, 1},
+		"two lists":                  {text(pods, `{"items":[{"metadata":{"name":"good"}}]} {"items":[{}]}`), audit.Failed, 1, 1},
 		"pages without an end":       {endless(pods), audit.Failed, 1, 1},
 		"pages that repeat":          {text(pods, `{"items":[{"metadata":{"name":"x"}}],"metadata":{"continue":"again"}}`), audit.Failed, 1, 1},
 	}

@@ -30,16 +30,21 @@ func readList(r io.Reader, k kind, yield func(map[string]any) error) (listMeta, 
 	if err := expect(dec, json.Delim('{')); err != nil {
 		return meta, err
 	}
+	seen := map[json.Token]bool{}
 	for dec.More() {
 		key, err := dec.Token()
 		if err != nil {
 			return meta, cut(err)
 		}
+		if seen[key] {
+			return meta, fmt.Errorf("the server answered a list with %q twice", key)
+		}
+		seen[key] = true
 		switch key {
 		case "kind":
 			err = dec.Decode(&name)
 		case "metadata":
-			err = dec.Decode(&meta)
+			err = sound(dec, &meta)
 		case "items":
 			items = true
 			err = readItems(dec, in, k, yield)
@@ -52,6 +57,9 @@ func readList(r io.Reader, k kind, yield func(map[string]any) error) (listMeta, 
 	}
 	if err := expect(dec, json.Delim('}')); err != nil {
 		return meta, err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return meta, errors.New("the server answered with more than a list")
 	}
 	if !items {
 		return meta, fmt.Errorf("the server answered a list with an object of kind %q", name)
@@ -68,9 +76,17 @@ func readItems(dec *json.Decoder, in *meter, k kind, yield func(map[string]any) 
 		return errors.New("items is not an array")
 	}
 	for dec.More() {
-		var object map[string]any
-		if err := dec.Decode(&object); err != nil {
+		var raw json.RawMessage
+		if err := dec.Decode(&raw); err != nil {
 			return err
+		}
+		value, err := audit.DecodeDocument(raw)
+		if err != nil {
+			return fmt.Errorf("an object that is no sound JSON: %w", err)
+		}
+		object, ok := value.(map[string]any)
+		if !ok && value != nil {
+			return fmt.Errorf("an object that is a %T", value)
 		}
 		in.left = audit.MaxLine
 		if k.secret() && object["kind"] != "PartialObjectMetadata" {
@@ -81,6 +97,18 @@ func readItems(dec *json.Decoder, in *meter, k kind, yield func(map[string]any) 
 		}
 	}
 	return expect(dec, json.Delim(']'))
+}
+
+// sound decodes a value in which no key is there twice.
+func sound(dec *json.Decoder, v any) error {
+	var raw json.RawMessage
+	if err := dec.Decode(&raw); err != nil {
+		return err
+	}
+	if _, err := audit.DecodeDocument(raw); err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, v)
 }
 
 func expect(dec *json.Decoder, want json.Delim) error {

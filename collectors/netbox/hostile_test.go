@@ -100,6 +100,8 @@ func TestHostilePages(t *testing.T) {
 		"an array":           {`[]`, 0},
 		"no count":           {`{"results":[]}`, 0},
 		"no results":         {`{"count":1}`, 0},
+		"two counts":         {`{"count":2,"count":1,"results":[` + object(1) + `]}`, 0},
+		"results twice":      {`{"count":1,"results":[` + object(1) + `],"results":[` + object(1) + `]}`, 0},
 		"null results":       {`{"count":1,"results":null}`, 0},
 		"negative count":     {`{"count":-1,"results":[]}`, 0},
 		"count too small":    {`{"count":1,"results":[` + object(1) + "," + object(2) + `]}`, 0},

@@ -144,6 +144,9 @@ func decodePage(body []byte) (decodedPage, error) {
 		Count   *int64             `json:"count"`
 		Results *[]json.RawMessage `json:"results"`
 	}
+	if _, err := audit.DecodeDocument(body); err != nil {
+		return decodedPage{}, fmt.Errorf("a page that is no sound JSON: %w", err)
+	}
 	if err := json.Unmarshal(body, &v); err != nil {
 		return decodedPage{}, fmt.Errorf("a page that is no JSON object: %w", err)
 	}
@@ -158,9 +161,9 @@ func decodePage(body []byte) (decodedPage, error) {
 
 // decodeObject reads one object and its id. Numbers keep their literal.
 func decodeObject(raw []byte) (int32, map[string]any, error) {
-	v, err := audit.DecodeDocument(raw)
+	v, err := audit.DecodeJSON(raw)
 	if err != nil {
-		return 0, nil, fmt.Errorf("an object that is no sound JSON: %w", err)
+		return 0, nil, fmt.Errorf("an object that is no JSON: %w", err)
 	}
 	data, ok := v.(map[string]any)
 	if !ok {
