@@ -202,6 +202,22 @@ func (a *Auditor) knownOrigins(o Order) error {
 			return fmt.Errorf("origin %s is configured twice", known[i])
 		}
 	}
+	return nested(known)
+}
+
+// nested refuses an origin within another: ids begin with their origin, and could be
+// of either. origins are sorted.
+func nested(origins []string) error {
+	for _, inner := range origins {
+		for i := range len(inner) {
+			if inner[i] != '/' {
+				continue
+			}
+			if _, within := slices.BinarySearch(origins, inner[:i]); within {
+				return fmt.Errorf("origin %s is within origin %s: rename one of them", inner, inner[:i])
+			}
+		}
+	}
 	return nil
 }
 

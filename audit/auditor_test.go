@@ -264,6 +264,9 @@ func TestUnknownNames(t *testing.T) {
 	if _, err := auditor(t, things("aws/1/eu"), things("aws/1/eu")).Run(t.Context(), audit.Order{}); err == nil || !strings.Contains(err.Error(), "configured twice") {
 		t.Errorf("the same origin twice: %v", err)
 	}
+	if _, err := auditor(t, things("aws/1"), things("aws/1-x"), things("aws/1/eu")).Run(t.Context(), audit.Order{}); err == nil || !strings.Contains(err.Error(), "origin aws/1/eu is within origin aws/1:") {
+		t.Errorf("an origin within another: %v", err)
+	}
 }
 
 func TestSpill(t *testing.T) {

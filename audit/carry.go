@@ -3,6 +3,8 @@ package audit
 import (
 	"cmp"
 	"context"
+	"errors"
+	"io"
 	"slices"
 	"sort"
 	"strings"
@@ -15,6 +17,8 @@ type Carry struct {
 	// Took is called before the verdicts of a block are emitted that holds
 	// documents whose outcomes were taken over, from the goroutine that emits.
 	Took func(Carried)
+	// Lost is told why nothing can be taken over after all: everything is evaluated then.
+	Lost func(error)
 }
 
 // Carried is a block of a snapshot of which not every document was evaluated in
@@ -60,7 +64,8 @@ func (p position) compare(q position) int {
 	return cmp.Or(cmp.Compare(p.origin, q.origin), cmp.Compare(p.id, q.id))
 }
 
-// NewEarlier opens what a run stored.
+// NewEarlier opens what a run stored, and reads all of it once: the blocks of an
+// object are only as good as the object.
 func NewEarlier(ctx context.Context, v Vault, run Run) (*Earlier, error) {
 	e := &Earlier{origins: map[string]int{}}
 	for i, s := range run.Snapshots {
@@ -69,7 +74,14 @@ func NewEarlier(ctx context.Context, v Vault, run Run) (*Earlier, error) {
 	if run.Verdicts == "" {
 		return e, nil
 	}
-	var err error
+	r, err := v.Open(ctx, run.Verdicts)
+	if err != nil {
+		return nil, err
+	}
+	_, err = io.Copy(io.Discard, r)
+	if err := errors.Join(err, r.Close()); err != nil {
+		return nil, err
+	}
 	if e.blocks, err = Blocks(ctx, v, run.Verdicts); err != nil {
 		return nil, err
 	}
@@ -155,18 +167,25 @@ func (r *EarlierReader) read(ctx context.Context, i int) (err error) {
 
 // carry decides whether outcomes of the last complete run may be taken over, and
 // prepares to note which were.
-func (a *Auditor) carry(ctx context.Context, run *Run, last Run, o Order, t *tally) (*Carry, error) {
+func (a *Auditor) carry(ctx context.Context, run *Run, last Run, o Order, t *tally) *Carry {
 	same := last.ID != "" && last.Status == Complete && last.Engine == run.Engine && run.Engine != "" &&
 		last.Revision == run.Revision && last.ConfigDigest == run.ConfigDigest
 	if o.Full || o.Overlay || !same || !o.Scope.Whole() || run.Simulated {
-		return nil, nil
+		return nil
+	}
+	lost := func(err error) {
+		a.Log.WarnContext(ctx, "nothing is taken over from the last run, and everything evaluated", "run", last.ID, "error", err.Error())
 	}
 	t.before = map[string]string{}
 	err := last.CarriedBlocks(ctx, a.Vault, func(b CarriedBlock) error {
 		t.before[b.Origin+" "+b.Block] = b.Run
 		return nil
 	})
-	return &Carry{From: last, Took: func(c Carried) { t.took(last.ID, c) }}, err
+	if err != nil {
+		lost(err)
+		return nil
+	}
+	return &Carry{From: last, Took: func(c Carried) { t.took(last.ID, c) }, Lost: lost}
 }
 
 // took counts documents that were not evaluated: what is not emitted of them passed.

@@ -30,10 +30,7 @@ func (a *Auditor) decide(ctx context.Context, run *Run, last Run, o Order) error
 			t.total += s.Resources
 		}
 	}
-	carry, err := a.carry(ctx, run, last, o, t)
-	if err != nil {
-		return fmt.Errorf("what run %s took over: %w", last.ID, err)
-	}
+	carry := a.carry(ctx, run, last, o, t)
 	pr, pw := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
@@ -49,8 +46,13 @@ func (a *Auditor) decide(ctx context.Context, run *Run, last Run, o Order) error
 		done <- err
 	}()
 	run.Verdicts, err = a.Vault.PutLines(ctx, pr, last.Verdicts)
-	pr.CloseWithError(errors.New("vault stopped reading"))
-	if err := cmp.Or(<-done, err); err != nil {
+	stopped := errors.New("vault stopped reading")
+	pr.CloseWithError(stopped)
+	decided := <-done
+	if errors.Is(decided, stopped) { // what stopped it says more
+		decided = nil
+	}
+	if err := cmp.Or(decided, err); err != nil {
 		return fmt.Errorf("deciding: %w", err)
 	}
 	if err := a.noteCarried(ctx, run, t); err != nil {

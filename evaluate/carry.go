@@ -31,11 +31,22 @@ type carrying struct {
 // the same, and must agree. Which it is changes from run to run.
 const evaluatedAnyway = 200
 
+// carrying is nil where nothing is to be taken over, or can be: what an earlier run
+// stored and cannot be read is evaluated.
 func (j *judging) carrying(ctx context.Context) (*carrying, error) {
 	c := j.request.Carry
 	if c == nil || j.opa {
 		return nil, nil
 	}
+	out, err := j.carryingFrom(ctx, c)
+	if err == nil || ctx.Err() != nil {
+		return out, ctx.Err()
+	}
+	c.Lost(err)
+	return nil, nil
+}
+
+func (j *judging) carryingFrom(ctx context.Context, c *audit.Carry) (*carrying, error) {
 	out := &carrying{
 		lib: j.lib, took: c.Took, blocks: map[string]map[string]bool{}, unchanged: map[string]bool{},
 		asOf: audit.Stamp(j.request.AsOf), carriable: map[plan.Kind]bool{},

@@ -267,3 +267,37 @@ func TestCarryIsChecked(t *testing.T) {
 		t.Errorf("Run() = %v, want an error that names the control", err)
 	}
 }
+
+// lost cannot give one object any more.
+type lost struct {
+	audit.Vault
+	digest string
+}
+
+// Open implements audit.Vault.
+func (v lost) Open(ctx context.Context, digest string) (io.ReadCloser, error) {
+	if digest == v.digest {
+		return nil, errors.New("the object is damaged")
+	}
+	return v.Vault.Open(ctx, digest)
+}
+
+// TestCarryWithoutTheLast: what the last run stored and cannot be read any more is not
+// taken over, and all of it evaluated.
+func TestCarryWithoutTheLast(t *testing.T) {
+	t.Parallel()
+	for name, object := range map[string]func(audit.Run) string{
+		"verdicts": func(r audit.Run) string { return r.Verdicts },
+		"snapshot": func(r audit.Run) string { return r.Snapshots[1].Digest },
+	} {
+		n := newNightly(t, nightlyLibrary(t))
+		n.estateOf(300)
+		run, _ := n.run(t, audit.Order{})
+		n.Vault = lost{n.Vault, object(run)}
+		n.netbox.docs = n.netbox.docs[:250]
+		again, _ := n.run(t, audit.Order{})
+		if again.Status != audit.Complete || len(again.Evaluated) > 0 {
+			t.Errorf("%s: %s, %v taken over", name, again.Status, again.Evaluated)
+		}
+	}
+}

@@ -1,12 +1,37 @@
 package evidence
 
-import "io"
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+)
 
 // BreakDisk makes the vault write through w, as onto a disk that fails.
 func (v *Vault) BreakDisk(w func(io.Writer) io.Writer) { v.wrap = w }
 
 // Dir is the vault's folder.
 func (v *Vault) Dir() string { return v.dir }
+
+// DropBlock takes a block out of an object of lines, as one would who knows how it is made.
+func (v *Vault) DropBlock(digest string, i int) error {
+	d, err := v.directory(digest)
+	if err != nil {
+		return err
+	}
+	d.size -= int64(d.blocks[i].Size)
+	d.blocks = slices.Delete(d.blocks, i, i+1)
+	_, object := objectPath(digest, linesExt)
+	f, err := os.OpenFile(filepath.Join(v.dir, object), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Seek(0, io.SeekEnd); err != nil {
+		return err
+	}
+	return errors.Join(v.finish(func(b []byte) error { _, err := f.Write(b); return err }, f, d), f.Close())
+}
 
 // Directory is that of an object of lines, as it is encoded.
 func (v *Vault) Directory(digest string) ([]byte, error) {

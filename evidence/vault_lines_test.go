@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/crosscheck-dev/crosscheck/audit"
+	"github.com/crosscheck-dev/crosscheck/audit/audittest"
 	"github.com/crosscheck-dev/crosscheck/evidence"
 )
 
@@ -394,4 +395,29 @@ func FuzzPatch(f *testing.F) {
 			t.Errorf("from %q: %q, %v, want %q", from, got, err, to)
 		}
 	})
+}
+
+// TestBlocksThatAreGone: an object of which somebody took a block away, and wrote its
+// directory anew, is nothing to take outcomes over from, and is stored again.
+func TestBlocksThatAreGone(t *testing.T) {
+	t.Parallel()
+	v, _ := newVault(t)
+	content := audittest.Documents(t, 2000, nil)
+	other := audittest.Documents(t, 2000, map[int]int{7: 1})
+	digest := putLines(t, v, content, "")
+	like := putLines(t, v, other, digest)
+	run := audit.Run{Verdicts: digest, Snapshots: []audit.Snapshot{{Origin: "aws/1/eu"}}}
+	if _, err := audit.NewEarlier(t.Context(), v, run); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.DropBlock(digest, 2); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := audit.NewEarlier(t.Context(), v, run); err == nil || !strings.Contains(err.Error(), digest[:12]) {
+		t.Errorf("NewEarlier() = %v, want an error that names the object", err)
+	}
+	if got := putLines(t, v, content, like); got != digest {
+		t.Errorf("stored again it is %s, not %s", got, digest)
+	}
+	wantContent(t, v, digest, content)
 }

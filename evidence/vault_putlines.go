@@ -84,8 +84,11 @@ func (v *Vault) holds(w *lineWriter) bool {
 		return false
 	}
 	defer v.giveBack(c)
-	for _, b := range d.blocks {
-		if !v.sound(&w.files, c, b.places) {
+	if len(d.blocks) != len(w.dir.blocks) {
+		return false
+	}
+	for i, b := range d.blocks {
+		if b.Digest != w.dir.blocks[i].Digest || !v.sound(&w.files, c, b.places) {
 			return false
 		}
 	}
