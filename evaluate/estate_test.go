@@ -296,3 +296,104 @@ func TestOddKinds(t *testing.T) {
 		}
 	}
 }
+
+// TestKeysOfAnotherType: OPA's store goes by the text of a key down a path that is
+// written out, and its values by their type. Both engines decide as it does.
+func TestKeysOfAnotherType(t *testing.T) {
+	t.Parallel()
+	for _, condition := range []string{
+		`not data.parameters["DIS-001"].allowed[input.data.port]`,
+		`x := data.parameters["DIS-001"].allowed; not x[input.data.port]`,
+		`not data.parameters["DIS-001"].list[input.data.port]`,
+		`some k in [input.data.port]; not data.parameters["DIS-001"].list[k]`,
+		`data.estate.netbox.address[input.data.ip][0].value.ports[input.data.port]`,
+		`some hit in data.estate.netbox.address[input.data.ip]; hit.value.ports[input.data.port]`,
+		`data.estate.netbox.address[input.data.ip][input.data.port].value`,
+		`data.estate.netbox.address[input.data.ip][_].value.list[input.data.port]`,
+		`data.estate.netbox.address[input.data.port]`,
+		`data.estate.netbox.address["10.0.0.1"][0].value.ports[input.data.port]`,
+		`data.estate.netbox.address[input.data.ip]["0"].value.list[input.data.port]`,
+	} {
+		files := addresses(t)
+		files["lib/estate/netbox.rego"] = strings.ReplaceAll(files["lib/estate/netbox.rego"], `{"status": input.data.status}`, `{"ports": input.data.ports, "list": input.data.list}`)
+		files["controls/rec/known.rego"] = control("DIS-001", "controls.rec.known", `"aws/T"`, `violation contains {"message": "x", "observed": 1, "expected": 2, "path": "/data"} if {
+	`+condition+`
+}
+`, `#   parameters:`, `#     allowed: {type: object, default: {"443": "https", "true": "y"}, description: "what"}`, `#     list: {type: array, default: ["a", "b"], description: "what"}`)
+		lib := library(t, files)
+		for _, port := range []string{`443`, `443.0`, `"443"`, `0`, `"0"`, `1`, `true`, `null`, `[1]`, `-1`, `"+1"`, `"01"`, `1.0`, `1e0`, `-0`} {
+			var got [2]string
+			for i, opa := range []bool{false, true} {
+				e, err := evaluate.New(evaluate.Config{Library: lib, OPA: opa})
+				if err != nil {
+					t.Fatal(err)
+				}
+				d := decisions(t, e, []audit.Resource{
+					doc("aws/1/eu", "T", "x", `{"ip":"10.0.0.1","port":`+port+`}`),
+					doc("netbox/hq", "ipam.ipaddress", "1", `{"address":"10.0.0.1","ports":{"443":"a","0":"b"},"list":["p","q"]}`),
+					doc("netbox/hq", "ipam.ipaddress", "2", `{"address":"443","ports":{},"list":[]}`),
+				})["DIS-001 aws/1/eu/T/x"]
+				got[i] = fmt.Sprint(d.Outcome, d.Reasons)
+			}
+			if got[0] != got[1] {
+				t.Errorf("%s with %s: the machine says %s, OPA %s", condition, port, got[0], got[1])
+			}
+		}
+	}
+}
+
+// TestUnsureHits: what a resource declares rests on what could not be read of it.
+func TestUnsureHits(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		value string
+		d     audit.Resource
+		want  audit.Outcome
+	}{
+		"a gap":          {`{"status": object.get(input.data, "status", "active")}`, doc("netbox/hq", "ipam.ipaddress", "1", `{"address":"10.0.0.1"}`, gap("/data/status")), audit.NotEvaluated},
+		"a token":        {`{"status": input.data.status}`, doc("netbox/hq", "ipam.ipaddress", "1", `{"address":"10.0.0.1","status":"redacted:00112233"}`, redacted("/data/status")), audit.NotEvaluated},
+		"another gap":    {`{"status": input.data.status}`, doc("netbox/hq", "ipam.ipaddress", "1", `{"address":"10.0.0.1","status":"active"}`, gap("/data/x")), audit.Pass},
+		"nothing hidden": {`{"status": input.data.status}`, doc("netbox/hq", "ipam.ipaddress", "1", `{"address":"10.0.0.1","status":"retired"}`), audit.Fail},
+		"out of range":   {`{"status": "active", "n": input.data.n * input.data.n}`, doc("netbox/hq", "ipam.ipaddress", "1", `{"address":"10.0.0.1","n":1e20000}`), audit.NotEvaluated},
+	} {
+		for _, opa := range []bool{false, true} {
+			files := addresses(t)
+			files["lib/estate/netbox.rego"] = strings.ReplaceAll(files["lib/estate/netbox.rego"], `{"status": input.data.status}`, tt.value)
+			files["controls/rec/known.rego"] = strings.ReplaceAll(files["controls/rec/known.rego"], `sprintf("is %s", [hit.value.status])`, `"is retired"`)
+			e, err := evaluate.New(evaluate.Config{Library: library(t, files), OPA: opa})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := decisions(t, e, []audit.Resource{doc("aws/1/eu", "T", "m", `{"ip":"10.0.0.1"}`), tt.d})["REC-001 aws/1/eu/T/m"]
+			if got.Outcome != tt.want {
+				t.Errorf("%s (OPA: %t) is %s: %v, want %s", name, opa, got.Outcome, got.Reasons, tt.want)
+			}
+		}
+	}
+}
+
+// TestAppliesIsBoolean: what is neither true nor false excludes nothing.
+func TestAppliesIsBoolean(t *testing.T) {
+	t.Parallel()
+	lib := library(t, map[string]string{
+		"lib/none.rego": "package lib.none\n",
+		"controls/a/b.rego": control("DIS-001", "controls.a.b", `"aws/T"`, `default applies := false
+
+applies := input.data.enabled
+
+violation contains {"message": "open", "observed": 1, "expected": 2, "path": "/data"} if input.data.open == 1
+`, "#   excludes: it is not enabled"),
+	})
+	for enabled, want := range map[string]audit.Outcome{`true`: audit.Fail, `false`: audit.Excluded, `"true"`: audit.NotEvaluated, `1`: audit.NotEvaluated, `null`: audit.NotEvaluated} {
+		for _, opa := range []bool{false, true} {
+			e, err := evaluate.New(evaluate.Config{Library: lib, OPA: opa})
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := doc("aws/1/eu", "T", "x", `{"open":1,"enabled":`+enabled+`}`)
+			if got := decisions(t, e, []audit.Resource{d})["DIS-001 "+d.ID]; got.Outcome != want {
+				t.Errorf("enabled %s (OPA: %t) is %s: %v, want %s", enabled, opa, got.Outcome, got.Reasons, want)
+			}
+		}
+	}
+}

@@ -129,7 +129,7 @@ func (w *worker) hidden(p *program, doc *document) {
 			detail = "redacted"
 		}
 		for _, k := range h.touch.declares {
-			w.conceal(p, k, doc.id+" "+h.pointer+": "+detail)
+			w.conceal(p, doc, k, " "+h.pointer+": "+detail)
 		}
 	}
 }

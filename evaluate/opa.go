@@ -3,11 +3,13 @@ package evaluate
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/crosscheck-dev/crosscheck/evaluate/vm"
@@ -44,7 +46,10 @@ func (o *stock) control(ctx context.Context, s *store, e *estate, doc *document,
 	if found, a.err = o.ask(ctx, pt.Package+".violation", input, v); a.err == nil && pt.applies {
 		applies, a.err = o.ask(ctx, pt.Package+".applies", input, v)
 	}
-	a.applies = applies != nil && applies.Compare(ast.Boolean(true)) == 0
+	is, boolean := applies.(ast.Boolean)
+	if a.applies = bool(is); applies != nil && !boolean && a.err == nil {
+		a.err = errApplies
+	}
 	for _, x := range elements(found) {
 		w, err := violationOf(x)
 		if err != nil {
@@ -106,7 +111,13 @@ func (o *stock) ask(ctx context.Context, rule string, input ast.Value, v *view) 
 		}
 	}()
 	m := meter{v.cancel, o.steps}
-	rs, err := q.Eval(ctx, rego.EvalParsedInput(input), rego.EvalTransaction(v), rego.EvalExternalCancel(&m))
+	eval := func(indexed bool) (rego.ResultSet, error) {
+		return q.Eval(ctx, rego.EvalParsedInput(input), rego.EvalTransaction(v), rego.EvalExternalCancel(&m), rego.EvalRuleIndexing(indexed))
+	}
+	rs, err := eval(true)
+	if of := (*storage.Error)(nil); errors.As(err, &of) && of.Code == storage.InternalErr {
+		rs, err = eval(false) // OPA's index of rules may read all of data.estate before a rule looks up one key of it
+	}
 	switch {
 	case m.left < 0:
 		return nil, vm.ErrSteps

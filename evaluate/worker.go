@@ -130,6 +130,9 @@ func (w *worker) byMachine(ctx context.Context, p *program, pt *part, doc *docum
 	return false, nil // OPA says which error it is, if it is one
 }
 
+// errApplies: what else than a boolean does a rule mean?
+var errApplies = errors.New("applies is neither true nor false")
+
 func limits(err error) bool { return errors.Is(err, vm.ErrSteps) || errors.Is(err, vm.ErrBytes) }
 
 // final tells whether OPA is not to be asked after an error of the machine.
@@ -203,7 +206,9 @@ func (w *worker) fill(ctx context.Context, pt *part, doc *document, a *answer) e
 		if err != nil {
 			return err
 		}
-		a.applies = v.True()
+		if a.applies = v.True(); v != nil && !a.applies && !v.False() {
+			return errApplies
+		}
 	}
 	for i, r := range pt.rules.attributes {
 		v, err := w.machine.Call(ctx, r, doc.root, w.limits)

@@ -55,7 +55,7 @@ func (m *Machine) composite() *composite {
 	if cap(c.keys) > keepMembers || cap(c.vals) > keepMembers {
 		*c = composite{}
 	} else { // written one by one: pointers are dear to write while garbage is collected
-		c.keys, c.vals, c.sorted, c.written = c.keys[:0], c.vals[:0], false, false
+		c.keys, c.vals, c.sorted, c.written, c.base = c.keys[:0], c.vals[:0], false, false, false
 		if c.index != nil {
 			c.index = nil
 		}

@@ -86,10 +86,13 @@ func (m *Machine) searches(pattern, text string, most int) bool {
 		return false
 	}
 	e, ok := m.compiled(pattern)
-	if !ok || !e.overruns {
+	if !ok {
 		return m.err == nil
 	}
 	each := matching(e.size, len(text))
+	if !e.overruns {
+		return m.afford(times(each, e.vain))
+	}
 	for n := 8; ; n *= 2 {
 		if !m.afford(times(each, n)) {
 			return false
@@ -116,6 +119,7 @@ type expression struct {
 	*regexp.Regexp
 	size     int // of its program
 	overruns bool
+	vain     int
 }
 
 // manyExpressions is how many a machine keeps: those of a library are fewer, and
@@ -147,35 +151,50 @@ func (m *Machine) compiled(pattern string) (e *expression, ok bool) {
 	if m.expressions == nil || len(m.expressions) >= manyExpressions {
 		m.expressions = expressions{}
 	}
-	e = &expression{re, size, overruns(tree, false, true)}
+	e = &expression{Regexp: re, size: size}
+	e.overruns, e.vain = overruns(tree)
 	m.expressions[strings.Clone(pattern)] = e
 	return e, true
 }
 
-// fewBytes is how long something may be for a search to take no time over it.
-const fewBytes = 16
+// mostInVain is how many characters a search may go over in vain after each match
+// without its being one that overruns.
+const mostInVain = 64
 
 // overruns tells whether a search with an expression may go on long after what it
 // finds, as one for x*y|x does, which looks for the y that comes after many x before
-// it is content with one: where something has to follow a repetition that is begun
-// by choice, or that is not of single characters, so that a search which began
-// earlier may still be under way in it when a later one has found something.
-// choice says that there is another way, last that nothing has to follow.
-func overruns(re *syntax.Regexp, choice, last bool) bool {
+// it is content with one. Else vain is how many characters it goes over at most.
+func overruns(re *syntax.Regexp) (yes bool, vain int) {
+	spare := mostInVain
+	yes = overrun(re, false, true, &spare)
+	return yes, mostInVain - spare
+}
+
+// overrun is overruns of a part: where something has to follow what is repeated or
+// left out by choice, or a repetition that is not of single characters, so that a
+// search which began earlier may still be under way in it when a later one has found
+// something. choice says that there is another way, last that nothing has to follow,
+// spare how many characters may still be begun in vain.
+func overrun(re *syntax.Regexp, choice, last bool, spare *int) bool {
 	switch re.Op {
-	case syntax.OpAlternate, syntax.OpQuest:
+	case syntax.OpAlternate:
 		choice = true
-	case syntax.OpStar, syntax.OpPlus, syntax.OpRepeat:
-		if least, most := lengths(re); most <= fewBytes || least == most && !choice {
+	case syntax.OpQuest, syntax.OpStar, syntax.OpPlus, syntax.OpRepeat:
+		least, most := lengths(re)
+		if least == most && !choice {
 			return false
 		}
-		if _, most := lengths(re.Sub[0]); !last && (choice || most > 1) {
+		if most <= *spare {
+			*spare -= most
+			return false
+		}
+		if _, most := lengths(re.Sub[0]); !last && (choice || most > 1 || re.Op == syntax.OpQuest) {
 			return true
 		}
 		choice = true
 	case syntax.OpConcat:
 		for i := len(re.Sub) - 1; i >= 0; i-- {
-			if overruns(re.Sub[i], choice, last) {
+			if overrun(re.Sub[i], choice, last, spare) {
 				return true
 			}
 			last = last && mayBeEmpty(re.Sub[i])
@@ -183,7 +202,7 @@ func overruns(re *syntax.Regexp, choice, last bool) bool {
 		return false
 	}
 	for _, sub := range re.Sub {
-		if overruns(sub, choice, last) {
+		if overrun(sub, choice, last, spare) {
 			return true
 		}
 	}

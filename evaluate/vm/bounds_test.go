@@ -36,6 +36,15 @@ func complete(n int) string {
 	return "{" + b.String()[1:] + "}"
 }
 
+// alike are numbers of so many digits that begin and end alike.
+func alike(n, digits int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, ",1%s%08d", many(digits-9, "0"), (i*104729)%99999989)
+	}
+	return "[" + b.String()[1:] + "]"
+}
+
 // bombs would each make far more than they are given, or take very long over it.
 func bombs() map[string]bomb {
 	return map[string]bomb{
@@ -75,6 +84,12 @@ func bombs() map[string]bomb {
 		"glob":                  {`glob.match("*a*a*a*c*b", [], input)`, quoted(many(300, "a") + "b")},
 		"glob of characters":    {`glob.match("*a?*a?*a?*a?*c", [], input)`, quoted(many(300, "a") + "c")},
 		"glob of alternatives":  {`glob.match("*{a,aa}*{a,aa}*{a,aa}*c*b", [], input)`, quoted(many(300, "a") + "b")},
+		"numbers alike":         {`count({x | some x in input})`, alike(4000, 63)},
+		"numbers in an array":   {`count([x | some x in input; x in input])`, alike(3000, 63)},
+		"numbers for OPA":       {`json.marshal({x | some x in input})`, alike(4000, 20)},
+		"numbers sorted":        {`count(sort(input))`, alike(40000, 300)},
+		"graphql of fields":     {`graphql.is_valid("{" , input)`, quoted(many(10000, "b "))},
+		"regular chain":         {`regex.find_n(input.p, input.t, -1)`, `{"p":` + quoted(many(50, "x{0,16}")+"y|x") + `,"t":` + quoted(many(30000, "x")) + `}`},
 		"expression":            {`regex.match(input, "a")`, `"` + many(60, "(abcdefghijklmnopqrst){1000}") + `"`},
 		"expression found":      {`regex.find_n(input, "a", -1)`, `"` + many(60, "(abcdefghijklmnopqrst){1000}") + `"`},
 		"expression and text":   {`regex.match(input.e, input.t)`, `{"e":"(x+x+)+y(a{100}|b{100}){50}","t":` + quoted(many(1000000, "x")) + `}`},

@@ -12,7 +12,7 @@ func zoned(b bound) bound {
 			if v.kind != kArray {
 				continue
 			}
-			if parts := m.elements(v); len(parts) > 1 && parts[1].kind == kString && parts[1].s == time.Local.String() {
+			if parts := m.elements(v); len(parts) > 1 && parts[1].kind == kString && ofTheMachine(parts[1].s) {
 				m.fail(ErrZone)
 				return
 			}
@@ -21,6 +21,13 @@ func zoned(b bound) bound {
 			b(m, a)
 		}
 	}
+}
+
+// ofTheMachine tells whether a zone's name is that of a file which says what the
+// machine's own zone is, or its own for old rules, in whichever folder.
+func ofTheMachine(zone string) bool {
+	name := zone[strings.LastIndexByte(zone, '/')+1:]
+	return strings.EqualFold(name, time.Local.String()) || strings.EqualFold(name, "localtime") || strings.EqualFold(name, "posixrules")
 }
 
 // abbreviating are the layouts that have a name in OPA and an abbreviation of a zone.

@@ -101,10 +101,16 @@ func (m *Machine) get(v, key *Value) *Value {
 		case v.c == nil:
 			return nil
 		}
+		if m.otherwise(v, key.kind, key.s); m.err != nil {
+			return nil
+		}
 		if i := m.find(v.c, key); i >= 0 {
 			return v.c.vals[i]
 		}
 	case kArray:
+		if m.otherwise(v, key.kind, key.s); m.err != nil {
+			return nil
+		}
 		if key.kind == kNumber {
 			if i, ok := integer(key); ok && i >= 0 && i < m.length(v) {
 				return m.element(v, i)
@@ -151,6 +157,8 @@ func (m *Machine) getString(v *Value, s string) *Value {
 		}
 	case v.kind == kEstate && v.n == 2:
 		return m.hits(v, s)
+	case v.kind == kArray:
+		m.otherwise(v, kString, s)
 	case v.kind == kSet || v.kind == kEstate:
 		return m.get(v, &Value{kind: kString, s: s})
 	}
@@ -192,6 +200,9 @@ func (m *Machine) find(c *composite, key *Value) int {
 		m.index(c)
 	}
 	for _, i := range c.index[m.hash(key)] {
+		if m.steps < 0 && m.stop() {
+			return -1
+		}
 		if m.equal(c.keys[i], key) {
 			return int(i)
 		}

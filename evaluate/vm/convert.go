@@ -36,6 +36,7 @@ func (m *Machine) toOPA(v *Value) *ast.Term {
 	case kArray:
 		return ast.ArrayTerm(m.terms(m.elements(v))...)
 	case kSet:
+		m.colliding(v.c.keys)
 		return ast.SetTerm(m.terms(v.c.keys)...)
 	case kEstate:
 		m.fail(errUnbound)
@@ -44,11 +45,45 @@ func (m *Machine) toOPA(v *Value) *ast.Term {
 	keys, vals := m.members(v)
 	m.charge(len(keys) * 64)
 	m.step(len(keys))
+	m.colliding(keys)
 	pairs := make([][2]*ast.Term, len(keys))
 	for i := range keys {
 		pairs[i] = [2]*ast.Term{m.toOPA(keys[i]), m.toOPA(vals[i])}
 	}
 	return ast.ObjectTerm(pairs...)
+}
+
+// colliding takes the steps of a set or an object of OPA's over keys that it hashes
+// alike: numbers by their integer part, and those that exceed it all by the same.
+// Each is compared with all that are there.
+func (m *Machine) colliding(keys []*Value) {
+	n, cost := 0, 0
+	for _, k := range keys {
+		if c := m.fraction(k); c > 0 {
+			n, cost = n+1, max(cost, c)
+		}
+	}
+	if n > indexFrom {
+		m.afford(times(times(n, n), cost) >> 1)
+	}
+}
+
+// fraction is what it costs to compare the dearest number in a key that is no plain integer.
+func (m *Machine) fraction(v *Value) (cost int) {
+	switch v.kind {
+	case kNumber:
+		return NumberCost(v.s)
+	case kArray, kSet:
+		for _, e := range m.elements(v) {
+			cost = max(cost, m.fraction(e))
+		}
+	case kObject:
+		keys, vals := m.members(v)
+		for i := range keys {
+			cost = max(cost, m.fraction(keys[i]), m.fraction(vals[i]))
+		}
+	}
+	return cost
 }
 
 func (m *Machine) terms(list []*Value) []*ast.Term {

@@ -1,12 +1,18 @@
 package vm
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+)
 
 // ask takes a step below data.estate. The third, with a key, is a look-up.
 func (m *Machine) ask(v, key *Value) *Value {
 	if key.kind != kString {
-		if v.n < 2 {
+		switch {
+		case v.n < 2:
 			m.fail(errUnbound)
+		case key.kind >= kNumber:
+			m.fail(errPath)
 		}
 		return nil // entries have strings as keys
 	}
@@ -31,6 +37,36 @@ func (m *Machine) hits(v *Value, key string) *Value {
 	return hits
 }
 
+// markBase marks what belongs to the base document.
+func markBase(v *Value) {
+	if v.c == nil {
+		return
+	}
+	v.c.base = true
+	for _, list := range [][]*Value{v.c.keys, v.c.vals} {
+		for _, e := range list {
+			markBase(e)
+		}
+	}
+}
+
+// otherwise ends the call where a step into the base document may lead elsewhere for
+// OPA: down a path that is all written out it goes by the text of its keys, 443 for
+// "443" of an object and "0" for the first of an array, and elsewhere by their type.
+// It is asked then.
+func (m *Machine) otherwise(v *Value, kind kind, text string) {
+	if v.c == nil || !v.c.base {
+		return
+	}
+	_, err := strconv.Atoi(text)
+	switch {
+	case kind > kString, // OPA fails
+		v.kind == kObject && kind == kNumber && m.getString(v, text) != nil,
+		v.kind == kArray && (kind == kString && err == nil || kind == kNumber && err != nil):
+		m.fail(errPath)
+	}
+}
+
 // below is what is n steps below data.estate, along keys.
 func (m *Machine) below(n int32, keys ...*Value) *Value {
 	v := m.made(kEstate)
@@ -52,7 +88,12 @@ func (e *EstateError) Unwrap() error { return e.Err }
 // the next document.
 func (m *Machine) Hits(ids, origins []string, values [][]byte) (*Value, error) {
 	out := m.made(kArray)
+	out.c.base = true
 	for i := range ids {
+		m.step(256 + len(values[i])>>2)
+		if m.steps < 0 && m.stop() {
+			break
+		}
 		v, err := m.parseValue(values[i])
 		if err != nil {
 			return nil, err
@@ -60,7 +101,7 @@ func (m *Machine) Hits(ids, origins []string, values [][]byte) (*Value, error) {
 		hit := m.made(kObject)
 		hit.c.keys = append(hit.c.keys, keyID, keyOrigin, keyValue)
 		hit.c.vals = append(hit.c.vals, m.text(ids[i]), m.text(origins[i]), v)
-		hit.c.sorted = true
+		hit.c.sorted, hit.c.base = true, true
 		out.c.keys = append(out.c.keys, hit)
 	}
 	out.c.sorted = true
@@ -72,6 +113,12 @@ var (
 	keyOrigin = &Value{kind: kString, s: "origin"}
 	keyValue  = &Value{kind: kString, s: "value"}
 )
+
+// Holds tells whether a look-up could be answered with a value.
+func (m *Machine) Holds(value []byte) error {
+	_, err := m.parseValue(value)
+	return err
+}
 
 // parseValue reads JSON that is not the document, off the tape.
 func (m *Machine) parseValue(raw []byte) (*Value, error) {
@@ -93,6 +140,7 @@ func (m *Machine) detach(d *tape, v *Value) *Value {
 		return out
 	}
 	out.c = m.composite()
+	out.c.base = true
 	for i := int(v.at) + 1; i < int(v.end); {
 		e := &d.nodes[i]
 		if v.kind == kArray {

@@ -69,7 +69,10 @@ func disorder(v *Value) {
 }
 
 // Overruns tells whether a search may go on long after what it finds.
-func Overruns(re *syntax.Regexp) bool { return overruns(re, false, true) }
+func Overruns(re *syntax.Regexp) bool {
+	yes, _ := overruns(re)
+	return yes
+}
 
 // ErrConflict says that a rule has two values.
 var ErrConflict = errConflict

@@ -31,13 +31,13 @@ func sound(s string) (ok, wild bool) {
 }
 
 // NumberCost is about how many steps it takes to compare a number, or to reckon with
-// it: nothing for those that are short.
+// it: nothing for plain integers of up to 18 digits.
 func NumberCost(s string) int {
-	if len(s) < 20 && !strings.ContainsAny(s, "eE") {
+	if _, ok := plainInt(s); ok {
 		return 0
 	}
 	n := min(len(s)+exponent(s), 1<<20)
-	return n * n >> 12
+	return 16 + 4*n + n*n>>8
 }
 
 // isJSON tells whether a number is written as JSON has it. Some of OPA's builtins

@@ -18,7 +18,7 @@ func TestOverruns(t *testing.T) {
 	for pattern, want := range map[string]bool{
 		`x`: false, `x+`: false, `\s*,\s*`: false, `[a-z0-9.-]+@[a-z0-9.-]+\.[a-z]{2,}`: false, `(https?://\S+|www\.\S+)`: false,
 		`^(\d{1,3}\.){3}\d{1,3}(/\d{1,2})?$`: false, `[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`: false, `(?:[^z][xy])*x`: true, `((25[0-5]|2[0-4]\d|1\d\d|\d\d?)\.){3}(25[0-5]|\d\d?)`: false, `arn:(aws|aws-cn):iam::(\d+|\*):root`: true,
-		`x*y|x`: true, `(x*y)?x`: true, `(?:x*y)*x`: true, `x(x{1,50}y)?`: true, `(?s)x.*$|x`: true, `x|y[^z]*`: false, `x{3}y`: false, `x{64}`: false, `(x{64}y)?x`: true, `(a|b)*c`: false, `((a|b)*c)+`: true,
+		`x*y|x`: true, `(x*y)?x`: true, `(?:x*y)*x`: true, `x(x{1,70}y)?`: true, `(?s)x.*$|x`: true, `x|y[^z]*`: false, `x{3}y`: false, `x{64}`: false, `x{0,16}x{0,16}x{0,16}x{0,16}x{0,16}y|x`: true, `(x?){70}y|x`: true, `(x{64}y)?x`: true, `(a|b)*c`: false, `((a|b)*c)+`: true,
 	} {
 		tree, err := syntax.Parse(pattern, syntax.Perl)
 		if err != nil {
@@ -88,7 +88,7 @@ func TestSearches(t *testing.T) {
 		for _, text := range texts {
 			n := searched(re, text)
 			overruns := vm.Overruns(tree)
-			if n > 20*len(text) {
+			if n > 100*len(text) {
 				square++
 				if !overruns {
 					t.Fatalf("%s reads %d of %q…, which has %d, and is said not to overrun", pattern, n, text[:6], len(text))

@@ -39,6 +39,7 @@ type composite struct {
 	sorted bool
 
 	written bool // written out with a member that is no constant: see writtenOut
+	base    bool // of data, which OPA may go down by path: see otherwise
 }
 
 var (
@@ -65,6 +66,9 @@ func boolean(b bool) *Value {
 
 // True tells whether the value is true.
 func (v *Value) True() bool { return v != nil && v.kind == kTrue }
+
+// False tells whether the value is false.
+func (v *Value) False() bool { return v != nil && v.kind == kFalse }
 
 // Text is the text of a string; ok is false for any other value. It may alias
 // the document's line.

@@ -52,6 +52,7 @@ var (
 	errNoRule   = errors.New("the plan has no such rule")
 	errTime     = errors.New("the machine has no time to judge by")
 	errConflict = errors.New("a rule has two values")
+	errPath     = errors.New("a step into data by a key of another type: OPA's store may find something")
 )
 
 // Estate answers a look-up: the array of hits, or nil for a miss. An error ends the call.
@@ -106,11 +107,13 @@ type memo struct {
 type Data struct{ root *Value }
 
 // NewData takes a base document. With estate, data.estate.<source>.<kind>[<key>]
-// is asked of the machine's Estate.
+// is asked of the machine's Estate, and steps that OPA's store may take otherwise end
+// a call: see otherwise.
 func NewData(base ast.Object, estate bool) *Data {
 	root := FromOPA(base)
 	if estate {
 		withEstate(root)
+		markBase(root)
 	}
 	freeze(root)
 	return &Data{root}
