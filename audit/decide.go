@@ -10,11 +10,12 @@ import (
 type Judgement struct {
 	AsOf      time.Time
 	Scope     Scope
-	Snapshots []Snapshot // sorted by origin
-	Vault     Vault      // holds the snapshots
-	Carry     *Carry     // nil: everything is evaluated
-	Kept      string     // file in which a Decider may keep for later runs what blocks of snapshots come to; read only with Carry. Empty: none
-	Reuse     bool       // emit keeps no Verdict.Decisions once it has returned, and asks for no Slice: their room is used again
+	Snapshots []Snapshot  // sorted by origin
+	Vault     Vault       // holds the snapshots
+	Carry     *Carry      // nil: everything is evaluated
+	Kept      string      // file in which a Decider may keep for later runs what blocks of snapshots come to; read only with Carry. Empty: none
+	Refereed  func(int64) // told, after all verdicts, how many decisions more were made by OPA's own evaluator too; nil: nobody is
+	Reuse     bool        // emit keeps no Verdict.Decisions once it has returned, and asks for no Slice: their room is used again
 }
 
 // Decider judges resources by a library.

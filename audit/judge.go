@@ -36,7 +36,7 @@ func (a *Auditor) decide(ctx context.Context, run *Run, last Run, o Order) error
 	go func() {
 		out := bufio.NewWriterSize(pw, 64<<10)
 		t.out = out
-		j := Judgement{AsOf: run.AsOf, Scope: o.Scope, Snapshots: run.Snapshots, Vault: a.Vault, Carry: carry, Reuse: true}
+		j := Judgement{AsOf: run.AsOf, Scope: o.Scope, Snapshots: run.Snapshots, Vault: a.Vault, Carry: carry, Reuse: true, Refereed: func(n int64) { run.Refereed += n }}
 		if !o.Overlay {
 			j.Kept = a.Kept
 		}

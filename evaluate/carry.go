@@ -200,7 +200,7 @@ func (w *worker) takeOver(ctx context.Context, q *queued, read func() ([]byte, e
 		}
 	}
 	if err == nil {
-		err = w.referee(ctx, q.sample, stored)
+		err = w.referee(ctx, q, stored)
 	}
 	out.verdicts = stored
 	return out, err

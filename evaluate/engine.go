@@ -142,7 +142,10 @@ func (e *Engine) Decide(ctx context.Context, request audit.Judgement, emit func(
 	if err := j.sampled(ctx, list); err != nil {
 		return err
 	}
-	return j.judgeAll(ctx, e.workers, list, emit)
+	if err := j.judgeAll(ctx, e.workers, list, emit); err != nil {
+		return err
+	}
+	return j.refereeMore(ctx, list)
 }
 
 // queued is a block that waits to be judged.
@@ -153,6 +156,7 @@ type queued struct {
 	of            int               // how many lines have these types
 	carry, anyway bool              // its outcomes are taken over; it is evaluated all the same
 	sample        int64             // how many of its decisions the referee makes too
+	made, left    int64             // how many it has made, and how many more it could
 }
 
 func (q *queued) takenOver() bool { return q.carry && !q.anyway }
@@ -237,7 +241,7 @@ func (w *worker) block(ctx context.Context, q *queued, read func() ([]byte, erro
 		return err
 	})
 	if err == nil {
-		err = w.referee(ctx, q.sample, out)
+		err = w.referee(ctx, q, out)
 	}
 	return out, err
 }

@@ -80,7 +80,7 @@ func (e *Engine) alone(ctx context.Context, lib *library, est *estate, line []by
 	if err != nil {
 		return v, err
 	}
-	return v, w.referee(ctx, math.MaxInt64, []audit.Verdict{v})
+	return v, w.referee(ctx, &queued{sample: math.MaxInt64}, []audit.Verdict{v})
 }
 
 // DecideUnreadable decides one document against an estate that cannot be read,

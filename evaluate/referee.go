@@ -32,12 +32,14 @@ func (w *worker) stand(doc *document, answers []answer) {
 	w.candidates = append(w.candidates, c)
 }
 
-// referee has OPA make so many of the block's decisions too, or all there are, and
+// referee has OPA make a block's sample of its decisions too, or all there are, and
 // wants the same to the byte. Each verdict is told how many were of its own.
-func (w *worker) referee(ctx context.Context, sample int64, list []audit.Verdict) error {
-	choose(w.candidates, sample)
+func (w *worker) referee(ctx context.Context, q *queued, list []audit.Verdict) error {
+	choose(w.candidates, q.sample)
+	q.made, q.left = 0, 0
 	for i := range w.candidates {
 		c := &w.candidates[i]
+		q.left += int64(c.decisions - c.takes)
 		if c.takes == 0 {
 			continue
 		}
@@ -48,6 +50,37 @@ func (w *worker) referee(ctx context.Context, sample int64, list []audit.Verdict
 		if at := slices.IndexFunc(list, func(v audit.Verdict) bool { return v.Resource == resource }); at >= 0 {
 			list[at].Refereed = made
 		}
+		q.made += made
+	}
+	return nil
+}
+
+// refereeMore has OPA make more decisions too, where less than the least came of the
+// sample: what exceeds limits, or was left to OPA anyway, may have been most of it.
+func (j *judging) refereeMore(ctx context.Context, list []queued) error {
+	missing := int64(sampleAtLeast)
+	for i := range list {
+		missing -= list[i].made
+	}
+	before := missing
+	for _, i := range byLot(list) {
+		q := &list[i]
+		if missing <= 0 || j.opa || q.takenOver() || q.left == 0 {
+			continue
+		}
+		made := q.made
+		q.sample = made + missing // the same, and more
+		do := func(ctx context.Context, w *worker, _ int, read func() ([]byte, error)) (struct{}, error) {
+			_, err := w.block(ctx, q, read)
+			return struct{}{}, err
+		}
+		if err := ordered(ctx, j, 1, []audit.Block{q.Block}, do, func(struct{}) error { return nil }); err != nil {
+			return err
+		}
+		missing -= q.made - made
+	}
+	if more := before - missing; more > 0 && j.request.Refereed != nil {
+		j.request.Refereed(more)
 	}
 	return nil
 }

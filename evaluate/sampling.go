@@ -73,16 +73,11 @@ func (j *judging) comparable(ctx context.Context, q *queued) (n int64, err error
 // decided for sure, and what may be, are dealt with apart.
 func shares(list []queued, sizes []int64, sure, some int64) {
 	in := min(sure/(2*sampleAtLeast), sampleOneIn)
-	lots, order := make([]uint64, len(list)), make([]int, len(list))
-	for i := range list {
-		lots[i], order[i] = bits64(list[i].Digest), i
-	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Or(cmp.Compare(lots[a], lots[b]), cmp.Compare(a, b)) })
 	dealt := func(decisions int64) int64 {
 		return (decisions + in*some - 1) / (in * some) * some
 	}
 	var whole, given [2]int64
-	for _, i := range order {
+	for _, i := range byLot(list) {
 		if in <= 1 {
 			list[i].sample = math.MaxInt64
 			continue
@@ -95,6 +90,16 @@ func shares(list []queued, sizes []int64, sure, some int64) {
 		list[i].sample = min(dealt(whole[k])-given[k], sizes[i])
 		given[k] += list[i].sample
 	}
+}
+
+// byLot are the places of blocks in the order of their digests.
+func byLot(list []queued) []int {
+	lots, order := make([]uint64, len(list)), make([]int, len(list))
+	for i := range list {
+		lots[i], order[i] = bits64(list[i].Digest), i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Or(cmp.Compare(lots[a], lots[b]), cmp.Compare(a, b)) })
+	return order
 }
 
 // choose takes the decisions of a sample from the documents with the least lots, a

@@ -118,6 +118,29 @@ func TestSampleOfEveryRun(t *testing.T) {
 	}
 }
 
+// TestSampleBesideLimits: where most of the sample exceeds a limit the least number is
+// made up for by others, and where there are fewer all are compared.
+func TestSampleBesideLimits(t *testing.T) {
+	t.Parallel()
+	for comparable, want := range map[int]int64{20: 20, 300: 100} {
+		lib := library(t, map[string]string{
+			"lib/none.rego":     "package lib.none\n",
+			"controls/a/b.rego": control("LIM-001", "controls.a.b", `"aws/T"`, `violation contains {"message": "m", "observed": 1, "expected": 2, "path": "/data"} if count(numbers.range(1, input.data.n)) == 7`+"\n"),
+		})
+		n := newNightly(t, lib)
+		for i := range 3000 {
+			many := 1_000_000_000
+			if i < comparable {
+				many = 5
+			}
+			n.aws.docs = append(n.aws.docs, doc("aws/1/eu", "T", fmt.Sprintf("m%05d", i), fmt.Sprintf(`{"n":%d,"filler":%q}`, many, strings.Repeat("x", 500))))
+		}
+		if run, _ := n.run(t, audit.Order{}); run.Refereed < want || run.Refereed > 2*want {
+			t.Errorf("of %d decisions within the limits %d were made by OPA too, want %d", comparable, run.Refereed, want)
+		}
+	}
+}
+
 // nameless is a vault that says of blocks how many lines they have, and no more.
 type nameless struct{ audit.Vault }
 
