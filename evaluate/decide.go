@@ -65,20 +65,13 @@ func undefinedReasons(a *answer, k plan.Kind) []audit.Reason {
 	return out
 }
 
-// lookupReasons: a miss proves nothing where something could be hidden, nor does a
-// hit whose resource could have declared something else.
+// lookupReasons: a miss proves nothing where something could be hidden.
 func lookupReasons(pt *part, v *view) []audit.Reason {
 	if v == nil {
 		return nil
 	}
 	var out []audit.Reason
 	for _, k := range v.lookups.sorted() {
-		for _, h := range k.hits {
-			if what, ok := v.estate.unsure[k.source+"."+k.kind][h.ID]; ok {
-				out = append(out, audit.Reason{Code: "lookup", Where: k.source + "." + k.kind, Detail: what})
-				break
-			}
-		}
 		gaps := v.estate.gaps[k.source+"."+k.kind]
 		if len(gaps) == 0 || k.hits != nil && !pt.NeedsAll {
 			continue

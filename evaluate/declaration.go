@@ -28,7 +28,6 @@ func (d declaration) encode() []byte {
 	for _, g := range d.gaps {
 		text(g.kind)
 		text(g.what)
-		text(g.by)
 	}
 	return b
 }
@@ -63,7 +62,7 @@ func decodeDeclaration(b []byte) (d declaration, err error) {
 		d.entries = append(d.entries, lookup.Entry{Source: text(), Kind: text(), Key: text(), ID: text(), Origin: text(), Value: bytes()})
 	}
 	for range number() {
-		d.gaps = append(d.gaps, concealed{text(), text(), text()})
+		d.gaps = append(d.gaps, concealed{text(), text()})
 	}
 	if len(b) > 0 {
 		err = errDeclaration

@@ -27,13 +27,12 @@ type estate struct {
 	index   *lookup.Index
 	digests map[string]string
 
-	mu     sync.Mutex                   // guards gaps until it is sealed
-	gaps   map[string][]string          // source.kind → what may hide an entry, sorted
-	unsure map[string]map[string]string // source.kind → resource → why what it declares may be otherwise
+	mu   sync.Mutex          // guards gaps until it is sealed
+	gaps map[string][]string // source.kind → what may hide an entry, sorted
 }
 
 func newEstate(cfg lookup.Config, snapshots []audit.Snapshot) *estate {
-	e := &estate{sources: map[string]bool{}, index: lookup.New(cfg), gaps: map[string][]string{}, unsure: map[string]map[string]string{}, digests: map[string]string{}}
+	e := &estate{sources: map[string]bool{}, index: lookup.New(cfg), gaps: map[string][]string{}, digests: map[string]string{}}
 	for _, s := range snapshots {
 		e.sources[audit.SourceOf(s.Origin)] = true
 	}
@@ -78,18 +77,6 @@ func (e *estate) addGap(kind, what string) {
 	e.gaps[kind] = append(e.gaps[kind], what)
 }
 
-// addUnsure notes of what a resource declares of a kind that it may be otherwise.
-func (e *estate) addUnsure(kind, resource, what string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.unsure[kind] == nil {
-		e.unsure[kind] = map[string]string{}
-	}
-	if old, ok := e.unsure[kind][resource]; !ok || what < old {
-		e.unsure[kind][resource] = what
-	}
-}
-
 // addPopulationGaps notes what population gaps may hide: every kind that
 // resources of the missing type could declare.
 func (e *estate) addPopulationGaps(lib *library, snapshots []audit.Snapshot) error {
@@ -121,15 +108,13 @@ type declaration struct {
 	gaps    []concealed
 }
 
-// concealed is what may hide entries of a source.kind. by is the resource that has
-// it: also what that declares may be otherwise.
-type concealed struct{ kind, what, by string }
+// concealed is what may hide entries of a source.kind.
+type concealed struct{ kind, what string }
 
 // add makes a declaration a part of the estate.
 func (e *estate) add(d declaration) error {
 	for _, g := range d.gaps {
 		e.addGap(g.kind, g.what)
-		e.addUnsure(g.kind, g.by, g.what)
 	}
 	return e.index.Add(d.entries...)
 }
@@ -171,7 +156,7 @@ func ofType(line []byte, typ string) bool {
 
 // conceal notes what may hide entries of a kind that a document of a program declares.
 func (w *worker) conceal(p *program, doc *document, kind, what string) {
-	w.concealed = append(w.concealed, concealed{p.Source + "." + kind, doc.id + what, doc.id})
+	w.concealed = append(w.concealed, concealed{p.Source + "." + kind, doc.id + what})
 }
 
 // entries appends what a document declares. What cannot be told is a gap of
