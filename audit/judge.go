@@ -46,13 +46,8 @@ func (a *Auditor) decide(ctx context.Context, run *Run, last Run, o Order) error
 		done <- err
 	}()
 	run.Verdicts, err = a.Vault.PutLines(ctx, pr, last.Verdicts)
-	stopped := errors.New("vault stopped reading")
-	pr.CloseWithError(stopped)
-	decided := <-done
-	if errors.Is(decided, stopped) { // what stopped it says more
-		decided = nil
-	}
-	if err := cmp.Or(decided, err); err != nil {
+	pr.CloseWithError(errStopped)
+	if err := why(<-done, err); err != nil {
 		return fmt.Errorf("deciding: %w", err)
 	}
 	if err := a.noteCarried(ctx, run, t); err != nil {
@@ -76,6 +71,16 @@ func (a *Auditor) decide(ctx context.Context, run *Run, last Run, o Order) error
 		return cmp.Or(cmp.Compare(x.Code, y.Code), cmp.Compare(x.Subject, y.Subject), cmp.Compare(x.Message, y.Message))
 	})
 	return nil
+}
+
+var errStopped = errors.New("vault stopped reading")
+
+// why is what ended deciding, or storing where that ended it.
+func why(decided, stored error) error {
+	if errors.Is(decided, errStopped) {
+		return cmp.Or(stored, decided)
+	}
+	return cmp.Or(decided, stored)
 }
 
 // tally counts verdicts and writes the segment.
